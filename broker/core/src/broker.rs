@@ -1,0 +1,131 @@
+//! The whole core, put together over a set of drivers.
+
+use std::sync::Arc;
+
+use crate::{
+    domain::installation::Installation,
+    ports::{
+        cache::Cache,
+        database::{Database, DatabaseError},
+        source::Sources,
+        storage::Storage,
+    },
+    services::{
+        catalog::Catalog, dist::DistService, documents::Documents, package::PackageService,
+        publish::Publisher, repository::RepositoryService, root::RootService,
+        search::SearchService, token::TokenService,
+    },
+    sync::SyncService,
+    telemetry::Telemetry,
+};
+
+/// The drivers an installation runs on.
+#[derive(Clone)]
+pub struct Ports {
+    /// State.
+    pub database: Arc<dyn Database>,
+    /// Archives.
+    pub storage: Arc<dyn Storage>,
+    /// Shared, short-lived state.
+    pub cache: Arc<dyn Cache>,
+    /// Sources of packages.
+    pub sources: Arc<dyn Sources>,
+}
+
+/// Every service, sharing one memory.
+pub struct Broker {
+    /// Who asks.
+    pub tokens: Arc<TokenService>,
+    /// Root files.
+    pub roots: Arc<RootService>,
+    /// Package files.
+    pub packages: Arc<PackageService>,
+    /// Archives.
+    pub dists: Arc<DistService>,
+    /// Lists and searches.
+    pub search: Arc<SearchService>,
+    /// Changes of manifests.
+    pub repositories: Arc<RepositoryService>,
+    /// Syncs.
+    pub syncs: Arc<SyncService>,
+    /// What is in memory.
+    pub catalog: Arc<Catalog>,
+    /// Documents in memory.
+    pub documents: Arc<Documents>,
+    /// Counts.
+    pub telemetry: Arc<Telemetry>,
+}
+
+impl Broker {
+    /// Reads the state and puts the services together. `document_cache` is in bytes. The installation is in force only
+    /// after [`RepositoryService::install`].
+    pub async fn open(
+        ports: Ports,
+        installation: Installation,
+        document_cache: u64,
+    ) -> Result<Self, DatabaseError> {
+        let Ports {
+            database,
+            storage,
+            cache,
+            sources,
+        } = ports;
+        let telemetry = Arc::new(Telemetry::default());
+        let catalog = Arc::new(Catalog::new(
+            Arc::new(installation),
+            database.index().await?,
+        ));
+        let documents = Arc::new(Documents::new(document_cache));
+        let publisher = Arc::new(Publisher::new(
+            Arc::clone(&database),
+            Arc::clone(&catalog),
+            Arc::clone(&cache),
+            Arc::clone(&telemetry),
+        ));
+        let syncs = Arc::new(SyncService::new(
+            sources,
+            Arc::clone(&database),
+            Arc::clone(&catalog),
+            Arc::clone(&publisher),
+            Arc::clone(&telemetry),
+        ));
+        let packages = Arc::new(PackageService::new(
+            Arc::clone(&database),
+            Arc::clone(&catalog),
+            Arc::clone(&documents),
+            Arc::clone(&syncs),
+            Arc::clone(&telemetry),
+        ));
+        let dists = Arc::new(DistService::new(
+            Arc::clone(&database),
+            storage,
+            Arc::clone(&catalog),
+            Arc::clone(&packages),
+            Arc::clone(&syncs),
+            Arc::clone(&publisher),
+            Arc::clone(&telemetry),
+        ));
+        let repositories = RepositoryService::new(
+            Arc::clone(&database),
+            Arc::clone(&catalog),
+            publisher,
+            Arc::clone(&syncs),
+        );
+        Ok(Self {
+            tokens: Arc::new(TokenService::new(
+                Arc::clone(&database),
+                cache,
+                Arc::clone(&telemetry),
+            )),
+            roots: Arc::new(RootService::new(database, Arc::clone(&catalog))),
+            packages,
+            dists,
+            search: Arc::new(SearchService::new(Arc::clone(&catalog))),
+            repositories: Arc::new(repositories),
+            syncs,
+            catalog,
+            documents,
+            telemetry,
+        })
+    }
+}

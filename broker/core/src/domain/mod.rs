@@ -1,0 +1,13 @@
+//! The words of the trade: pure types and rules, no I/O and no async.
+
+pub mod archive;
+pub mod installation;
+pub mod metadata;
+pub mod names;
+pub mod patterns;
+pub mod repository;
+pub mod scope;
+pub mod skipped;
+pub mod stamp;
+pub mod token;
+pub mod version;

@@ -1,0 +1,159 @@
+//! A repository as an installation runs it: what the `Repository` resource says, with its credentials.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::{Deserialize, Serialize};
+
+use super::{names::RepositoryName, patterns::NameFilter};
+
+/// Which protocol a repository's URL speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// Another Composer repository.
+    Composer,
+    /// A git repository that holds one package.
+    Git,
+    /// A folder of package archives.
+    Artifact,
+}
+
+impl SourceKind {
+    /// The word used in manifests, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Composer => "composer",
+            Self::Git => "git",
+            Self::Artifact => "artifact",
+        }
+    }
+}
+
+/// When a repository's packages are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncMode {
+    /// All of them, ahead of the first request.
+    Eager,
+    /// Each on the first request for it, then kept fresh.
+    Lazy,
+}
+
+/// One source of packages, ready to be read.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Unique in the installation.
+    pub name: RepositoryName,
+    /// The protocol of `url`.
+    pub kind: SourceKind,
+    /// Where the packages are; never with a password.
+    pub url: String,
+    /// Of two repositories that have a name, the higher owns it; equal ones by name, first wins.
+    pub priority: i32,
+    /// Which names are taken from it.
+    pub filter: NameFilter,
+    /// What the user asked for; `None` lets the source decide: eager where it publishes a list.
+    pub mode: Option<SyncMode>,
+    /// Time between two syncs.
+    pub interval: Duration,
+    /// The longest a whole sync may take.
+    pub timeout: Duration,
+    /// The folder of the package inside a git repository, without slashes at its ends.
+    pub path: Option<String>,
+    /// What the source is asked with.
+    pub credentials: Credentials,
+    /// A public repository is never asked for names that private ones claim (design rule 2).
+    pub public: bool,
+}
+
+impl Repository {
+    /// Whether both are the same in every setting, credentials included.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            kind,
+            url,
+            priority,
+            filter,
+            mode,
+            interval,
+            timeout,
+            path,
+            credentials,
+            public,
+        } = self;
+        (name, kind, url, priority, filter)
+            == (
+                &other.name,
+                &other.kind,
+                &other.url,
+                &other.priority,
+                &other.filter,
+            )
+            && (mode, interval, timeout, path, public)
+                == (
+                    &other.mode,
+                    &other.interval,
+                    &other.timeout,
+                    &other.path,
+                    &other.public,
+                )
+            && credentials.same_as(&other.credentials)
+    }
+}
+
+/// The keys of the Secret that a repository names. Never shown, not even by `Debug`.
+#[derive(Clone, Default)]
+pub struct Credentials(BTreeMap<String, SecretSlice<u8>>);
+
+impl Credentials {
+    /// Takes the decoded `data` of a Secret.
+    pub fn new(data: BTreeMap<String, SecretSlice<u8>>) -> Self {
+        Self(data)
+    }
+
+    /// Whether there is nothing to authenticate with.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The raw bytes of a key such as `ssh-privatekey`.
+    pub fn bytes(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(secrecy::ExposeSecret::expose_secret)
+    }
+
+    /// A key as text without the line end that editors leave.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        let text = std::str::from_utf8(self.bytes(key)?).ok()?;
+        Some(text.trim_end_matches(['\r', '\n']))
+    }
+
+    /// Whether both hold the same keys and values.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self
+                .0
+                .iter()
+                .zip(&other.0)
+                .all(|(a, b)| a.0 == b.0 && a.1.expose_secret() == b.1.expose_secret())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_keys_only() {
+        let data = [("token".to_owned(), SecretSlice::from(b"hush".to_vec()))].into();
+        let shown = format!("{:?}", Credentials::new(data));
+        assert_eq!(shown, r#"{"token"}"#);
+    }
+}

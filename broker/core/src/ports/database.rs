@@ -1,0 +1,320 @@
+//! The state of an installation: what was synced, what is served, who may read it.
+//!
+//! Every method that writes is one transaction: after `Ok` its effect survives a crash, after `Err` there is none.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::domain::{
+    archive::{Archive, ArchiveKey},
+    metadata::{Channel, PackageVersions},
+    names::{PackageName, RepositoryName},
+    skipped::Skipped,
+    stamp::Stamp,
+    token::TokenHash,
+};
+
+/// The whole database. One driver implements all of it.
+pub trait Database: PackageStore + RepositoryStore + TokenStore + ArchiveStore {}
+
+impl<T: PackageStore + RepositoryStore + TokenStore + ArchiveStore> Database for T {}
+
+/// Packages by repository, and what is published of them.
+#[async_trait]
+pub trait PackageStore: Send + Sync {
+    /// Every package of every repository and every published name: what the broker keeps in memory.
+    async fn index(&self) -> Result<Index, DatabaseError>;
+
+    /// The versions of a package in one repository.
+    async fn versions(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+    ) -> Result<Option<PackageVersions>, DatabaseError>;
+
+    /// A published document in one encoding, with the stamp it was published under.
+    async fn document(
+        &self,
+        package: &PackageName,
+        channel: Channel,
+        encoding: Encoding,
+    ) -> Result<Option<StoredDocument>, DatabaseError>;
+
+    /// Applies changes in one transaction and gives every changed document its stamp
+    /// ([`StampClock`](crate::domain::stamp::StampClock)). A document whose digest is already published keeps its
+    /// stamp. If a published name disappears or changes its owner, [`Index::absent`] moves as well.
+    async fn apply(&self, changes: &Changes, now: Stamp) -> Result<Applied, DatabaseError>;
+
+    /// The stamp of the root file of a view. The one given last, if `digest` is still the same; else a new unique one.
+    async fn root_stamp(
+        &self,
+        view: &[u8; 32],
+        digest: &[u8; 32],
+        now: Stamp,
+    ) -> Result<Stamp, DatabaseError>;
+}
+
+/// What is held in memory of the packages.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// Every package of every repository.
+    pub held: Vec<Held>,
+    /// Every published name.
+    pub published: Vec<Published>,
+    /// When a published name last disappeared.
+    pub absent: Stamp,
+}
+
+/// A package in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The package.
+    pub package: PackageName,
+    /// The source's validator for it.
+    pub validator: Option<String>,
+    /// How many versions it has.
+    pub versions: u32,
+    /// How many were skipped.
+    pub skipped: u32,
+}
+
+/// A name that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The name.
+    pub package: PackageName,
+    /// The repository that owns it.
+    pub owner: RepositoryName,
+    /// The stamp of the document of tagged versions.
+    pub stable: Stamp,
+    /// The stamp of the document of branches.
+    pub dev: Stamp,
+    /// The description of the newest version, for searches.
+    pub description: String,
+    /// Composer's package type, for searches.
+    pub kind: String,
+    /// Whether it is abandoned, for searches: empty for no, else the replacement or `true`.
+    pub abandoned: String,
+}
+
+/// One transaction's worth of changes.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Packages to write, by repository.
+    pub put: Vec<PutPackage>,
+    /// Packages that a repository no longer has. Their archives stay.
+    pub remove: Vec<(RepositoryName, PackageName)>,
+    /// Names whose published documents change.
+    pub publish: Vec<Publication>,
+    /// Names that nobody has any more.
+    pub withdraw: Vec<PackageName>,
+}
+
+/// A package's new content.
+#[derive(Clone, Debug)]
+pub struct PutPackage {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The package.
+    pub package: PackageName,
+    /// The source's validator for it.
+    pub validator: Option<String>,
+    /// [`PackageVersions::encode`].
+    pub content: Bytes,
+    /// How many versions it has.
+    pub versions: u32,
+    /// How many were skipped.
+    pub skipped: u32,
+}
+
+/// What a name is served as from now on.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The name.
+    pub package: PackageName,
+    /// The repository that owns it.
+    pub owner: RepositoryName,
+    /// The document of tagged versions.
+    pub stable: DocumentBytes,
+    /// The document of branches.
+    pub dev: DocumentBytes,
+    /// See [`Published::description`].
+    pub description: String,
+    /// See [`Published::kind`].
+    pub kind: String,
+    /// See [`Published::abandoned`].
+    pub abandoned: String,
+}
+
+/// A rendered document in the encodings it is served in.
+#[derive(Clone, Debug)]
+pub struct DocumentBytes {
+    /// SHA-256 of the JSON text.
+    pub digest: [u8; 32],
+    /// Compressed with gzip.
+    pub gzip: Bytes,
+    /// Compressed with zstd.
+    pub zstd: Bytes,
+}
+
+/// How a stored document is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// RFC 1952; every client reads it.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Encoding {
+    /// The content-coding token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// A document as it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// Its `Last-Modified`.
+    pub stamp: Stamp,
+    /// Its bytes in the encoding asked for.
+    pub bytes: Bytes,
+}
+
+/// What [`PackageStore::apply`] made of the publications.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The names in [`Changes::publish`], with their stamps now.
+    pub published: Vec<Published>,
+    /// [`Index::absent`] now.
+    pub absent: Stamp,
+}
+
+/// Repositories, and how their syncs went.
+#[async_trait]
+pub trait RepositoryStore: Send + Sync {
+    /// Every repository's record.
+    async fn repositories(&self) -> Result<Vec<RepositoryRecord>, DatabaseError>;
+
+    /// Creates or replaces a record.
+    async fn save_repository(&self, record: &RepositoryRecord) -> Result<(), DatabaseError>;
+
+    /// Removes a repository's record. Its packages are removed through [`PackageStore::apply`] before; its archives
+    /// stay.
+    async fn forget_repository(&self, name: &RepositoryName) -> Result<(), DatabaseError>;
+
+    /// A setting of the installation, for instance what the published documents were rendered with.
+    async fn setting(&self, key: &str) -> Result<Option<String>, DatabaseError>;
+
+    /// Writes a setting.
+    async fn save_setting(&self, key: &str, value: &str) -> Result<(), DatabaseError>;
+}
+
+/// What is kept of a repository between syncs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryRecord {
+    /// Its name.
+    pub name: RepositoryName,
+    /// `composer`, `git` or `artifact`.
+    pub kind: String,
+    /// Its URL without userinfo.
+    pub url: String,
+    /// A digest of the settings its packages were read with; when it differs, everything is read again.
+    pub fingerprint: String,
+    /// [`Survey::state`](crate::ports::source::Survey::state) of the last complete sync.
+    pub state: Option<String>,
+    /// Names or patterns that a lazy source said it has.
+    pub listing: Option<String>,
+    /// When a sync last changed something.
+    pub changed_at: Option<jiff::Timestamp>,
+    /// When the last failed sync ended, and why; cleared by success.
+    pub failure: Option<Failure>,
+    /// What belongs to no package: refs or files left out, with the reasons.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A failed sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When it ended.
+    pub at: jiff::Timestamp,
+    /// How many syncs in a row failed.
+    pub count: u32,
+    /// Why, without secrets.
+    pub message: String,
+}
+
+/// Tokens by name and by hash.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// Makes the stored tokens exactly these, and returns each one's floor: the unique stamp of the last change
+    /// of its grant, in the order given. A token whose `hash` and `grant` did not change keeps its floor.
+    async fn replace_tokens(
+        &self,
+        tokens: &[TokenRecord],
+        now: Stamp,
+    ) -> Result<Vec<Stamp>, DatabaseError>;
+
+    /// All tokens with their floors.
+    async fn tokens(&self) -> Result<Vec<(TokenRecord, Stamp)>, DatabaseError>;
+}
+
+/// A token as stored: its hash, never itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// The `AccessToken`'s name.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub hash: TokenHash,
+    /// The scope as JSON ([`Scope`](crate::domain::scope::Scope)).
+    pub grant: String,
+    /// When it stops working.
+    pub expires_at: Option<jiff::Timestamp>,
+}
+
+/// Which archives are in storage.
+#[async_trait]
+pub trait ArchiveStore: Send + Sync {
+    /// Archives at an address, of every repository that ever had it.
+    async fn archives(&self, key: &ArchiveKey) -> Result<Vec<Archive>, DatabaseError>;
+
+    /// Every archive of a package in a repository.
+    async fn archives_of(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+    ) -> Result<Vec<Archive>, DatabaseError>;
+
+    /// Records an archive whose blob is in storage. If one is there for the same repository and key, that one stays
+    /// and is returned: archives never change.
+    async fn add_archive(&self, archive: &Archive) -> Result<Archive, DatabaseError>;
+}
+
+/// The database did not do what was asked.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// No connection, no space, a time-out: asking again can help.
+    #[error("the database failed to {action}: {problem}")]
+    Unavailable {
+        /// What was being done.
+        action: &'static str,
+        /// The driver's account of it.
+        problem: String,
+    },
+    /// Stored data that this program cannot read.
+    #[error("the database holds {what} that cannot be read: {problem}")]
+    Corrupt {
+        /// What it is.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}

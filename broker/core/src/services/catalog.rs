@@ -1,0 +1,357 @@
+//! What the broker keeps in memory of its packages: which repository holds which names, who owns each, and the stamps
+//! of what is published. Everything here can be read again from the database.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    domain::{
+        installation::Installation,
+        metadata::Channel,
+        names::{PackageName, RepositoryName},
+        repository::Repository,
+        stamp::Stamp,
+    },
+    ports::{
+        database::{Applied, Held, Index, Published},
+        source::Listing,
+    },
+};
+
+/// A stamp with its HTTP date, formatted once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// The stamp.
+    pub stamp: Stamp,
+    /// The text of `Last-Modified`.
+    pub date: Bytes,
+}
+
+impl From<Stamp> for Dated {
+    fn from(stamp: Stamp) -> Self {
+        Self {
+            stamp,
+            date: stamp.http_date().into(),
+        }
+    }
+}
+
+/// A served name.
+#[derive(Debug)]
+pub struct Entry {
+    /// What the database says of it.
+    pub published: Published,
+    stable: Dated,
+    dev: Dated,
+}
+
+impl Entry {
+    fn new(published: Published) -> Self {
+        Self {
+            stable: published.stable.into(),
+            dev: published.dev.into(),
+            published,
+        }
+    }
+
+    /// When a channel's document last changed.
+    pub fn dated(&self, channel: Channel) -> &Dated {
+        match channel {
+            Channel::Stable => &self.stable,
+            Channel::Dev => &self.dev,
+        }
+    }
+}
+
+/// The shared memory. Locks are held for look-ups and for swaps of small values, never across I/O.
+#[derive(Debug)]
+pub struct Catalog {
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    installation: Arc<Installation>,
+    /// Sorted, so that lists come out sorted.
+    published: BTreeMap<PackageName, Arc<Entry>>,
+    by_name: HashMap<PackageName, Arc<Entry>>,
+    held: HashMap<RepositoryName, HashMap<PackageName, Held>>,
+    reach: HashMap<RepositoryName, Reach>,
+    absent: Dated,
+    generation: u64,
+}
+
+impl Catalog {
+    /// Memory of what the database holds.
+    pub fn new(installation: Arc<Installation>, index: Index) -> Self {
+        let mut state = State {
+            installation,
+            published: BTreeMap::new(),
+            by_name: HashMap::with_capacity(index.published.len()),
+            held: HashMap::new(),
+            reach: HashMap::new(),
+            absent: index.absent.into(),
+            generation: 0,
+        };
+        for held in index.held {
+            state.hold(held);
+        }
+        for published in index.published {
+            state.publish(published);
+        }
+        Self {
+            state: RwLock::new(state),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present installation.
+    pub fn installation(&self) -> Arc<Installation> {
+        Arc::clone(&self.read().installation)
+    }
+
+    /// Replaces the installation. Owners are looked over by the caller.
+    pub fn install(&self, installation: Arc<Installation>) {
+        let mut state = self.write();
+        let names: Vec<RepositoryName> = installation
+            .repositories()
+            .iter()
+            .map(|r| r.name.clone())
+            .collect();
+        state.reach.retain(|name, _| names.contains(name));
+        state.installation = installation;
+        state.generation += 1;
+    }
+
+    /// A served name.
+    pub fn find(&self, name: &str) -> Option<Arc<Entry>> {
+        self.read().by_name.get(name).cloned()
+    }
+
+    /// Calls `visit` for every served name in order.
+    pub fn each(&self, mut visit: impl FnMut(&PackageName, &Entry)) {
+        for (name, entry) in &self.read().published {
+            visit(name, entry);
+        }
+    }
+
+    /// When a served name last disappeared.
+    pub fn absent(&self) -> Dated {
+        self.read().absent.clone()
+    }
+
+    /// Grows with every change of names, owners or settings: what root files are cached by.
+    pub fn generation(&self) -> u64 {
+        self.read().generation
+    }
+
+    /// How many names are served.
+    pub fn len(&self) -> usize {
+        self.read().by_name.len()
+    }
+
+    /// Whether nothing is served.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What a repository has of a package.
+    pub fn held(&self, repository: &RepositoryName, package: &str) -> Option<Held> {
+        self.read().held.get(repository)?.get(package).cloned()
+    }
+
+    /// The names that a repository has.
+    pub fn held_by(&self, repository: &RepositoryName) -> Vec<PackageName> {
+        self.read()
+            .held
+            .get(repository)
+            .map(|packages| packages.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Repositories that have packages, configured or not.
+    pub fn holders(&self) -> Vec<RepositoryName> {
+        self.read()
+            .held
+            .iter()
+            .filter(|(_, held)| !held.is_empty())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Who owns a name by the rule: the first repository in the order of precedence that has it and may serve it.
+    pub fn rightful_owner(
+        &self,
+        name: &str,
+        also: Option<&RepositoryName>,
+        without: Option<&RepositoryName>,
+    ) -> Option<RepositoryName> {
+        let state = self.read();
+        let owner = state
+            .installation
+            .repositories()
+            .iter()
+            .find(|repository| {
+                let holds = also == Some(&repository.name)
+                    || state
+                        .held
+                        .get(&repository.name)
+                        .is_some_and(|held| held.contains_key(name));
+                holds
+                    && without != Some(&repository.name)
+                    && state.installation.may_ask(repository, name)
+            })?;
+        Some(owner.name.clone())
+    }
+
+    /// Notes what the database made of a change.
+    pub fn apply(
+        &self,
+        applied: Applied,
+        put: Vec<Held>,
+        removed: &[(RepositoryName, PackageName)],
+        withdrawn: &[PackageName],
+    ) {
+        let mut state = self.write();
+        for held in put {
+            state.hold(held);
+        }
+        for (repository, package) in removed {
+            if let Some(held) = state.held.get_mut(repository) {
+                held.remove(package);
+            }
+        }
+        for published in applied.published {
+            state.publish(published);
+        }
+        for package in withdrawn {
+            state.withdraw(package);
+        }
+        if state.absent.stamp != applied.absent {
+            state.absent = applied.absent.into();
+        }
+    }
+
+    /// Notes how far a repository's names are known. `None`: all of them are held.
+    pub fn set_reach(&self, repository: &RepositoryName, reach: Option<Reach>) {
+        let mut state = self.write();
+        if state.reach.get(repository) == reach.as_ref() {
+            return;
+        }
+        match reach {
+            Some(reach) => state.reach.insert(repository.clone(), reach),
+            None => state.reach.remove(repository),
+        };
+        state.generation += 1;
+    }
+
+    /// How far a repository's names are known; `None` if all of them are held.
+    pub fn reach(&self, repository: &RepositoryName) -> Option<Reach> {
+        self.read().reach.get(repository).cloned()
+    }
+
+    /// Every repository whose names are not all held, with how far they are known.
+    pub fn reaches(&self) -> Vec<(Arc<Repository>, Reach)> {
+        let state = self.read();
+        let known = state.installation.repositories().iter();
+        known
+            .filter_map(|repository| {
+                Some((
+                    Arc::clone(repository),
+                    state.reach.get(&repository.name)?.clone(),
+                ))
+            })
+            .collect()
+    }
+
+    /// The repositories that may have a name that we do not hold of them, and would own it before `owner`; the one
+    /// that would own it first comes first.
+    pub fn to_ask(
+        &self,
+        name: &str,
+        owner: Option<&RepositoryName>,
+    ) -> Vec<(Arc<Repository>, Demand)> {
+        let state = self.read();
+        if state.reach.is_empty() {
+            return Vec::new();
+        }
+        let before_owner = state
+            .installation
+            .repositories()
+            .iter()
+            .take_while(|r| Some(&r.name) != owner);
+        let asked = before_owner.filter_map(|repository| {
+            let reach = state.reach.get(&repository.name)?;
+            let may_have =
+                state.installation.may_ask(repository, name) && reaches(&reach.listing, name);
+            may_have.then(|| (Arc::clone(repository), reach.demand))
+        });
+        asked.collect()
+    }
+}
+
+/// How far the names of a repository are known when not all of them are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The names it may have. [`Listing::Names`] is sorted.
+    pub listing: Listing,
+    /// What to do when such a name is asked for.
+    pub demand: Demand,
+}
+
+/// What to do for a name that a repository may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Ask the source now.
+    Ask,
+    /// Its first sync is under way: wait for it.
+    Wait,
+    /// Its first sync failed: we cannot tell.
+    Unknown,
+}
+
+/// Whether a source that said `listing` may have a lower-case name.
+pub fn reaches(listing: &Listing, name: &str) -> bool {
+    match listing {
+        Listing::Names(names) => names
+            .binary_search_by(|known| known.as_str().cmp(name))
+            .is_ok(),
+        Listing::Patterns(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
+        Listing::Unlisted => true,
+    }
+}
+
+impl State {
+    fn hold(&mut self, held: Held) {
+        let packages = self.held.entry(held.repository.clone()).or_default();
+        packages.insert(held.package.clone(), held);
+    }
+
+    fn publish(&mut self, published: Published) {
+        let name = published.package.clone();
+        let entry = Arc::new(Entry::new(published));
+        self.by_name.insert(name.clone(), Arc::clone(&entry));
+        let before = self.published.insert(name, Arc::clone(&entry));
+        if before.is_none_or(|before| before.published.owner != entry.published.owner) {
+            self.generation += 1;
+        }
+    }
+
+    fn withdraw(&mut self, package: &PackageName) {
+        self.by_name.remove(package);
+        if self.published.remove(package).is_some() {
+            self.generation += 1;
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Archives: from storage as a rule; fetched or built once where they are not there yet (design rule 4).
+
+use std::{sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use quick_cache::sync::Cache;
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+use super::{
+    catalog::Catalog,
+    flight::Flights,
+    package::{CannotTell, PackageService},
+    publish::Publisher,
+    token::Grant,
+};
+use crate::{
+    domain::{
+        archive::{Archive, ArchiveDefect, ArchiveFormat, ArchiveKey, BlobId, is_hex, url_segment},
+        metadata::{Channel, PackageVersions, Version},
+        names::{PackageName, RepositoryName},
+    },
+    ports::{
+        database::Database,
+        source::{ArchiveSink, Received, SourceError, WantedArchive},
+        storage::{Blob, Storage, StorageError},
+    },
+    sync::SyncService,
+    telemetry::Telemetry,
+};
+
+/// Archives fetched or built at once.
+const MAX_FETCHES: usize = 16;
+/// The longest time one archive may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(280);
+/// Addresses of archives kept in memory, each below 1 KiB.
+const MAX_KNOWN: usize = 4_096;
+
+/// Why there is no archive. The sentences are shown to the user.
+#[derive(Clone, Debug, Error)]
+pub enum DistError {
+    /// There is no such archive for this asker.
+    #[error(
+        "there is no such archive here: run `composer update` for the package, or check what the token may read"
+    )]
+    Missing,
+    /// The source no longer has it, or has other bytes than we served.
+    #[error("{0}")]
+    Gone(String),
+    /// The upstream's file is not what its metadata promised.
+    #[error(
+        "the archive of {package} cannot be served: {defect}; tell whoever runs its upstream repository"
+    )]
+    Defective {
+        /// The package.
+        package: PackageName,
+        /// What is wrong.
+        defect: ArchiveDefect,
+    },
+    /// We cannot tell, or cannot get it now.
+    #[error(transparent)]
+    Unavailable(#[from] CannotTell),
+}
+
+impl From<StorageError> for DistError {
+    fn from(error: StorageError) -> Self {
+        tracing::error!(%error, "an archive could not be read or stored");
+        unavailable(
+            "the archive storage does not answer; try again in a moment",
+            None,
+        )
+    }
+}
+
+fn unavailable(message: &str, retry_after: Option<Duration>) -> DistError {
+    let retry_after = retry_after
+        .unwrap_or(Duration::from_secs(10))
+        .min(Duration::from_mins(1));
+    DistError::Unavailable(CannotTell {
+        message: message.to_owned(),
+        retry_after,
+    })
+}
+
+/// Answers requests for archives.
+pub struct DistService {
+    database: Arc<dyn Database>,
+    storage: Arc<dyn Storage>,
+    catalog: Arc<Catalog>,
+    packages: Arc<PackageService>,
+    syncs: Arc<SyncService>,
+    publisher: Arc<Publisher>,
+    telemetry: Arc<Telemetry>,
+    fetches: Flights<(RepositoryName, ArchiveKey), Result<Archive, DistError>>,
+    known: Cache<ArchiveKey, Arc<Archive>>,
+    slots: Semaphore,
+}
+
+impl DistService {
+    /// A service over the shared memory.
+    pub fn new(
+        database: Arc<dyn Database>,
+        storage: Arc<dyn Storage>,
+        catalog: Arc<Catalog>,
+        packages: Arc<PackageService>,
+        syncs: Arc<SyncService>,
+        publisher: Arc<Publisher>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        Self {
+            database,
+            storage,
+            catalog,
+            packages,
+            syncs,
+            publisher,
+            telemetry,
+            fetches: Flights::default(),
+            known: Cache::new(MAX_KNOWN),
+            slots: Semaphore::new(MAX_FETCHES),
+        }
+    }
+
+    /// The archive at an address, if the asker may read it.
+    ///
+    /// # Errors
+    /// [`DistError`].
+    pub async fn open(
+        self: &Arc<Self>,
+        grant: &Grant,
+        key: &ArchiveKey,
+        format: ArchiveFormat,
+    ) -> Result<(Archive, Blob), DistError> {
+        let archive = self.find(grant, key, format).await?;
+        if let Some(blob) = self.storage.open(&archive.blob).await? {
+            self.telemetry.archive_hits.increment();
+            return Ok((archive, blob));
+        }
+        tracing::error!(package = %key.package, blob = ?archive.blob, "an archive is missing in the storage");
+        let again = self.refetch(&archive).await?;
+        let blob = self.storage.open(&again.blob).await?;
+        Ok((
+            again,
+            blob.ok_or_else(|| {
+                unavailable(
+                    "the archive storage lost the archive; try again later",
+                    None,
+                )
+            })?,
+        ))
+    }
+
+    async fn find(
+        self: &Arc<Self>,
+        grant: &Grant,
+        key: &ArchiveKey,
+        format: ArchiveFormat,
+    ) -> Result<Archive, DistError> {
+        let name = key.package.as_str();
+        if !grant.scope.covers_name(name) {
+            return Err(DistError::Missing);
+        }
+        let readable = |archive: &Archive| {
+            archive.format == format && grant.scope.covers_repository(&archive.repository)
+        };
+        let owner = self
+            .catalog
+            .find(name)
+            .map(|entry| entry.published.owner.clone());
+        if let Some(known) = self.known.get(key)
+            && owner.as_ref() == Some(&known.repository)
+            && readable(&known)
+        {
+            return Ok((*known).clone());
+        }
+        let mut stored = self
+            .database
+            .archives(key)
+            .await
+            .map_err(CannotTell::from)?;
+        stored.retain(readable);
+        if let Some(archive) = stored
+            .iter()
+            .find(|archive| owner.as_ref() == Some(&archive.repository))
+        {
+            self.known.insert(key.clone(), Arc::new(archive.clone()));
+            return Ok(archive.clone());
+        }
+        match self.wanted(grant, key, format).await {
+            Ok(Some((repository, wanted))) => self.fetch(&repository, key, wanted).await,
+            // A version that vanished upstream, or whose name has another owner now: its archive stays.
+            Ok(None) => stored.into_iter().next().ok_or(DistError::Missing),
+            Err(error) => stored.into_iter().next().ok_or(error.into()),
+        }
+    }
+
+    /// The version that an address names, if the asker may read it and its owner has it now.
+    async fn wanted(
+        &self,
+        grant: &Grant,
+        key: &ArchiveKey,
+        format: ArchiveFormat,
+    ) -> Result<Option<(RepositoryName, WantedArchive)>, CannotTell> {
+        let Some(entry) = self.packages.resolve(grant, key.package.as_str()).await? else {
+            return Ok(None);
+        };
+        let owner = entry.published.owner.clone();
+        if !grant.scope.covers_repository(&owner) {
+            return Ok(None);
+        }
+        let Some(content) = self.database.versions(&owner, &key.package).await? else {
+            return Ok(None);
+        };
+        Ok(choose(&content, key, format).map(|wanted| (owner, wanted)))
+    }
+
+    async fn fetch(
+        self: &Arc<Self>,
+        repository: &RepositoryName,
+        key: &ArchiveKey,
+        wanted: WantedArchive,
+    ) -> Result<Archive, DistError> {
+        let (service, name, address) = (Arc::clone(self), repository.clone(), key.clone());
+        let work = move || async move { service.fetch_now(name, address, wanted).await }.boxed();
+        let fetched = self
+            .fetches
+            .join((repository.clone(), key.clone()), work)
+            .await;
+        fetched.unwrap_or_else(|| Err(unavailable("shutting down", Some(Duration::from_secs(1)))))
+    }
+
+    async fn fetch_now(
+        self: Arc<Self>,
+        repository: RepositoryName,
+        key: ArchiveKey,
+        wanted: WantedArchive,
+    ) -> Result<Archive, DistError> {
+        let Ok(_slot) = self.slots.acquire().await else {
+            return Err(unavailable("shutting down", None));
+        };
+        let received =
+            tokio::time::timeout(FETCH_TIMEOUT, self.receive(&repository, &wanted)).await;
+        let received = received.unwrap_or_else(|_| {
+            let what = format!("the archive of {}", key.package);
+            Err(SourceError::Unavailable {
+                what,
+                problem: "it took too long".to_owned(),
+                retry_after: None,
+            })
+        });
+        let received = received.and_then(|received| verify(received, &wanted));
+        let received = received.map_err(|error| self.explain(&key, error))?;
+        let own_checksum = wanted
+            .version
+            .dist()
+            .is_some_and(|dist| dist.checksum().is_some());
+        let archive = self.keep(repository, key, wanted.format, received).await?;
+        if !own_checksum {
+            // Only now is the checksum known that clients can verify.
+            let (publisher, package) = (Arc::clone(&self.publisher), archive.key.package.clone());
+            tokio::spawn(async move {
+                if let Err(error) = publisher.refresh(&package).await {
+                    tracing::warn!(%package, %error, "a checksum could not be published yet");
+                }
+            });
+        }
+        Ok(archive)
+    }
+
+    async fn receive(
+        &self,
+        repository: &RepositoryName,
+        wanted: &WantedArchive,
+    ) -> Result<Received, SourceError> {
+        let installation = self.catalog.installation();
+        let gone = || SourceError::Gone {
+            what: wanted.package.to_string(),
+            problem: "its repository was removed".to_owned(),
+        };
+        let repository = installation.repository(repository).ok_or_else(gone)?;
+        let opened = self.syncs.opened(repository)?;
+        let staged = self.storage.stage().await.map_err(SourceError::Storage)?;
+        let mut sink = ArchiveSink::new(staged, installation.limits().max_archive_size);
+        opened.source.archive(wanted, &mut sink).await?;
+        Ok(sink.finish())
+    }
+
+    /// Storage first, then the database: a crash in between leaves a blob that the next fetch finds.
+    async fn keep(
+        &self,
+        repository: RepositoryName,
+        key: ArchiveKey,
+        format: ArchiveFormat,
+        received: Received,
+    ) -> Result<Archive, DistError> {
+        let Received {
+            size,
+            sha1,
+            sha256,
+            staged,
+            ..
+        } = received;
+        let blob = BlobId(sha256);
+        staged.commit(&blob).await?;
+        let archive = Archive {
+            repository,
+            key,
+            format,
+            blob,
+            sha1,
+            size,
+        };
+        let kept = self
+            .database
+            .add_archive(&archive)
+            .await
+            .map_err(CannotTell::from)?;
+        if kept.blob != blob {
+            return Err(DistError::Gone(format!(
+                "the archive of {} is lost, and its source now has other bytes than were served before",
+                kept.key.package
+            )));
+        }
+        self.telemetry.archive_fetches.increment();
+        self.telemetry.archive_bytes.add(size);
+        tracing::info!(package = %kept.key.package, repository = %kept.repository, size, "archive stored");
+        Ok(kept)
+    }
+
+    /// Gets a lost archive back, if its source still has the same bytes.
+    async fn refetch(self: &Arc<Self>, lost: &Archive) -> Result<Archive, DistError> {
+        let content = self
+            .database
+            .versions(&lost.repository, &lost.key.package)
+            .await
+            .map_err(CannotTell::from)?;
+        let wanted = content.and_then(|content| choose(&content, &lost.key, lost.format));
+        let gone = || {
+            DistError::Gone(format!(
+                "the archive of {} is lost, and its source no longer has it",
+                lost.key.package
+            ))
+        };
+        self.fetch(&lost.repository, &lost.key, wanted.ok_or_else(gone)?)
+            .await
+    }
+
+    fn explain(&self, key: &ArchiveKey, error: SourceError) -> DistError {
+        let package = &key.package;
+        tracing::warn!(%package, version = key.version, %error, "an archive could not be had");
+        match error {
+            SourceError::Defective(defect) => {
+                self.telemetry.archive_defects.increment();
+                DistError::Defective {
+                    package: package.clone(),
+                    defect,
+                }
+            }
+            SourceError::Gone { .. } => DistError::Gone(format!(
+                "the archive of {package} {} is no longer in its repository",
+                key.version
+            )),
+            SourceError::Storage(error) => error.into(),
+            error => unavailable(
+                &format!(
+                    "the archive of {package} {} cannot be had from its repository now; try again later",
+                    key.version
+                ),
+                error.retry_after(),
+            ),
+        }
+    }
+}
+
+/// The version that an address names: by its own reference, or, for a branch, any commit (protocol A.9).
+fn choose(
+    content: &PackageVersions,
+    key: &ArchiveKey,
+    format: ArchiveFormat,
+) -> Option<WantedArchive> {
+    let at_address = |version: &&Version| url_segment(version.normalized().as_str()) == key.version;
+    let mut found: Vec<(&Version, String, Option<String>)> = Vec::new();
+    for version in content.versions.iter().filter(at_address) {
+        if let Some(dist) = version.dist().filter(|dist| dist.format() == Some(format)) {
+            found.push((version, dist.segment(), dist.reference));
+        }
+    }
+    let exact = found
+        .iter()
+        .find(|(_, segment, _)| *segment == key.reference);
+    let (version, reference) = if let Some((version, _, reference)) = exact {
+        ((*version).clone(), reference.clone())
+    } else {
+        let commit = is_hex(&key.reference) && key.reference.len() >= 40;
+        let (branch, ..) = found
+            .iter()
+            .find(|(version, ..)| version.channel() == Channel::Dev && commit)?;
+        ((*branch).clone(), Some(key.reference.clone()))
+    };
+    Some(WantedArchive {
+        package: key.package.clone(),
+        version,
+        reference,
+        format,
+    })
+}
+
+/// Refuses what is not the archive that was promised.
+fn verify(received: Received, wanted: &WantedArchive) -> Result<Received, SourceError> {
+    received
+        .edges
+        .check(wanted.format)
+        .map_err(SourceError::Defective)?;
+    let dist = wanted.version.dist();
+    let own = dist.filter(|dist| dist.reference == wanted.reference);
+    if let Some(expected) = own.as_ref().and_then(|dist| dist.checksum())
+        && !expected.eq_ignore_ascii_case(&received.sha1)
+    {
+        let (expected, found) = (expected.to_owned(), received.sha1);
+        return Err(SourceError::Defective(ArchiveDefect::Checksum {
+            expected,
+            found,
+        }));
+    }
+    Ok(received)
+}

@@ -1,0 +1,128 @@
+//! From new manifests to a running installation.
+
+use std::sync::Arc;
+
+use super::{
+    catalog::{Catalog, Demand, Reach},
+    publish::Publisher,
+};
+use crate::{
+    domain::{
+        installation::Installation,
+        names::RepositoryName,
+        repository::{Repository, SyncMode},
+    },
+    ports::{
+        database::{Database, DatabaseError, RepositoryRecord},
+        source::Listing,
+    },
+    sync::{SyncService, run::fingerprint},
+};
+
+/// The setting that says what the published documents were rendered with.
+const RENDERED_WITH: &str = "rendered-with";
+/// Raised when the rendering of documents changes, so that a new program renders them again.
+const RENDERING: u32 = 1;
+
+/// Puts installations in force.
+pub struct RepositoryService {
+    database: Arc<dyn Database>,
+    catalog: Arc<Catalog>,
+    publisher: Arc<Publisher>,
+    syncs: Arc<SyncService>,
+}
+
+impl RepositoryService {
+    /// A service over the shared memory.
+    pub fn new(
+        database: Arc<dyn Database>,
+        catalog: Arc<Catalog>,
+        publisher: Arc<Publisher>,
+        syncs: Arc<SyncService>,
+    ) -> Self {
+        Self {
+            database,
+            catalog,
+            publisher,
+            syncs,
+        }
+    }
+
+    /// Makes an installation the one in force, and returns it as it is kept: with the very repositories of before where
+    /// their settings stand. Requests are answered all the while. Interrupted, it is taken up by the next call.
+    pub async fn install(
+        &self,
+        installation: Installation,
+    ) -> Result<Arc<Installation>, DatabaseError> {
+        let installation = Arc::new(installation.keeping(&self.catalog.installation()));
+        let records = self.database.repositories().await?;
+        self.catalog.install(Arc::clone(&installation));
+        for repository in installation.repositories() {
+            if self.catalog.reach(&repository.name).is_none() {
+                let record = records.iter().find(|record| record.name == repository.name);
+                self.catalog
+                    .set_reach(&repository.name, first_reach(repository, record));
+            }
+        }
+        self.syncs.forget_opened();
+        self.remove_others(&installation, &records).await?;
+        let rendered_with = format!("{RENDERING} {}", installation.urls().base());
+        let everything =
+            self.database.setting(RENDERED_WITH).await?.as_ref() != Some(&rendered_with);
+        self.publisher.settle_owners(everything).await?;
+        if everything {
+            self.database
+                .save_setting(RENDERED_WITH, &rendered_with)
+                .await?;
+        }
+        Ok(installation)
+    }
+
+    /// Removes what belongs to repositories that are no longer there. Their archives stay.
+    async fn remove_others(
+        &self,
+        installation: &Installation,
+        records: &[RepositoryRecord],
+    ) -> Result<(), DatabaseError> {
+        let gone = |name: &RepositoryName| installation.repository(name).is_none();
+        for name in self.catalog.holders().iter().filter(|name| gone(name)) {
+            self.publisher
+                .remove(name, &self.catalog.held_by(name))
+                .await?;
+        }
+        for record in records.iter().filter(|record| gone(&record.name)) {
+            self.database.forget_repository(&record.name).await?;
+            tracing::info!(repository = %record.name, "repository removed");
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a repository's names before its first sync in this process; `None` if all of them are held.
+fn first_reach(repository: &Repository, record: Option<&RepositoryRecord>) -> Option<Reach> {
+    let record = record.filter(|record| {
+        record.fingerprint == fingerprint(repository) && record.changed_at.is_some()
+    });
+    let listing = record.and_then(|record| record.listing.as_deref());
+    if let Some(listing) = listing.and_then(|text| serde_json::from_str(text).ok()) {
+        return Some(Reach {
+            listing,
+            demand: Demand::Ask,
+        });
+    }
+    if record.is_some() && repository.mode != Some(SyncMode::Lazy) {
+        return None;
+    }
+    let include = &repository.filter.include;
+    let listing = if include.is_empty() {
+        Listing::Unlisted
+    } else {
+        Listing::Patterns(include.clone())
+    };
+    let demand = if repository.mode == Some(SyncMode::Lazy) {
+        Demand::Ask
+    } else {
+        Demand::Wait
+    };
+    Some(Reach { listing, demand })
+}

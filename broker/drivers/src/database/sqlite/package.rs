@@ -1,0 +1,150 @@
+//! Packages: the port's methods, and the stored form of versions.
+
+use std::io::Read;
+
+use async_trait::async_trait;
+use package_broker_core::{
+    domain::{
+        metadata::{Channel, PackageVersions},
+        names::{PackageName, RepositoryName},
+        stamp::Stamp,
+    },
+    ports::database::{
+        Applied, Changes, DatabaseError, Encoding, Index, PackageStore, PutPackage, StoredDocument,
+    },
+};
+use sqlx::Row;
+
+use super::{Sqlite, fault::Fault, rows};
+
+/// The level that costs the least time; the next ones save a few percent of space only.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The most bytes a package's versions unpack to: no package comes near, only damage does.
+const MAX_CONTENT: u64 = 1 << 30;
+
+#[async_trait]
+impl PackageStore for Sqlite {
+    async fn index(&self) -> Result<Index, DatabaseError> {
+        self.read_index()
+            .await
+            .map_err(self.explain("read the index of packages"))
+    }
+
+    async fn versions(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+    ) -> Result<Option<PackageVersions>, DatabaseError> {
+        self.read_versions(repository, package)
+            .await
+            .map_err(self.explain("read a package"))
+    }
+
+    async fn document(
+        &self,
+        package: &PackageName,
+        channel: Channel,
+        encoding: Encoding,
+    ) -> Result<Option<StoredDocument>, DatabaseError> {
+        self.read_document(package, channel, encoding)
+            .await
+            .map_err(self.explain("read a document"))
+    }
+
+    async fn apply(&self, changes: &Changes, now: Stamp) -> Result<Applied, DatabaseError> {
+        self.apply_changes(changes, now)
+            .await
+            .map_err(self.explain("write packages"))
+    }
+
+    async fn root_stamp(
+        &self,
+        view: &[u8; 32],
+        digest: &[u8; 32],
+        now: Stamp,
+    ) -> Result<Stamp, DatabaseError> {
+        self.stamp_root(view, digest, now)
+            .await
+            .map_err(self.explain("stamp a root file"))
+    }
+}
+
+impl Sqlite {
+    async fn read_versions(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+    ) -> Result<Option<PackageVersions>, Fault> {
+        let query = "SELECT content FROM package_contents WHERE repository = ?1 AND package = ?2";
+        let content: Option<Vec<u8>> = sqlx::query_scalar(query)
+            .bind(repository.as_str())
+            .bind(package.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(content) = content else {
+            return Ok(None);
+        };
+        let what = format!("{package} of repository {repository}");
+        let package = package.clone();
+        let decode = move || {
+            let mut text = Vec::with_capacity(content.len().saturating_mul(4));
+            zstd::Decoder::new(content.as_slice())
+                .and_then(|decoder| decoder.take(MAX_CONTENT).read_to_end(&mut text))
+                .map_err(|error| error.to_string())?;
+            PackageVersions::decode(&package, &text)
+        };
+        let decoded = tokio::task::spawn_blocking(decode)
+            .await
+            .map_err(|_| Fault::Stopped)?;
+        decoded
+            .map(Some)
+            .map_err(|problem| Fault::corrupt(what, &problem))
+    }
+
+    async fn read_document(
+        &self,
+        package: &PackageName,
+        channel: Channel,
+        encoding: Encoding,
+    ) -> Result<Option<StoredDocument>, Fault> {
+        // One statement is one snapshot: the stamp always belongs to the bytes.
+        let query = match encoding {
+            Encoding::Gzip => {
+                "SELECT iif(channel = 'stable', stable_stamp, dev_stamp), gzip FROM documents \
+                 JOIN published USING (package) WHERE package = ?1 AND channel = ?2"
+            }
+            Encoding::Zstd => {
+                "SELECT iif(channel = 'stable', stable_stamp, dev_stamp), zstd FROM documents \
+                 JOIN published USING (package) WHERE package = ?1 AND channel = ?2"
+            }
+        };
+        let row = sqlx::query(query)
+            .bind(package.as_str())
+            .bind(channel.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let bytes: Vec<u8> = row.try_get(1)?;
+        Ok(Some(StoredDocument {
+            stamp: rows::stamp(&row, 0)?,
+            bytes: bytes.into(),
+        }))
+    }
+}
+
+/// The stored form of packages' versions, made off the async runtime.
+pub(super) async fn compress(packages: &[PutPackage]) -> Result<Vec<Vec<u8>>, Fault> {
+    let contents: Vec<_> = packages.iter().map(|put| put.content.clone()).collect();
+    let compress = move || {
+        let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+        contents
+            .iter()
+            .map(|content| compressor.compress(content))
+            .collect()
+    };
+    let compressed: std::io::Result<_> = tokio::task::spawn_blocking(compress)
+        .await
+        .map_err(|_| Fault::Stopped)?;
+    compressed.map_err(|error| Fault::Sql(sqlx::Error::Io(error)))
+}

@@ -1,0 +1,85 @@
+//! How often files are opened, and what is never opened at all.
+
+use std::{fs, io::Write, path::Path};
+
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+use super::*;
+
+fn put(folder: &Path, file: &str, version: &str) {
+    let mut writer = ZipWriter::new(std::fs::File::create(folder.join(file)).unwrap());
+    writer
+        .start_file("composer.json", SimpleFileOptions::default())
+        .unwrap();
+    write!(writer, r#"{{"name":"acme/lib","version":"{version}"}}"#).unwrap();
+    writer.finish().unwrap();
+}
+
+fn source(folder: &Path) -> ArtifactSource {
+    ArtifactSource {
+        folder: Arc::new(Folder::new(folder.to_owned())),
+        inspector: Inspector {
+            max_composer_json: MAX_COMPOSER_JSON,
+        },
+        turns: Arc::new(Semaphore::new(PARALLEL)),
+    }
+}
+
+#[tokio::test]
+async fn only_changed_files_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..20 {
+        put(
+            folder.path(),
+            &format!("{number:02}.zip"),
+            &format!("1.{number}"),
+        );
+    }
+    fs::write(folder.path().join("bad.zip"), "bad").unwrap();
+    fs::write(folder.path().join("bad.tar.xz"), "bad").unwrap();
+    let source = source(folder.path());
+    let (first, opened) = source.refresh(&State::default()).await.unwrap();
+    assert_eq!(opened, 21);
+    let (second, opened) = source.refresh(&first).await.unwrap();
+    assert_eq!((opened, &second), (0, &first));
+    put(folder.path(), "20.zip", "1.20");
+    put(folder.path(), "03.zip", "1.30");
+    fs::remove_file(folder.path().join("04.zip")).unwrap();
+    let (third, opened) = source
+        .refresh(&State::decode(&second.encode()))
+        .await
+        .unwrap();
+    assert_eq!((opened, third.files.len()), (2, 22));
+}
+
+#[tokio::test]
+async fn a_file_that_could_not_be_read_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "a.zip", "1.0");
+    let source = source(folder.path());
+    let (mut state, _) = source.refresh(&State::default()).await.unwrap();
+    let failed = Refusal::Unreadable(io::Error::from_raw_os_error(5));
+    let stamp = state.files["a.zip"].stamp;
+    state
+        .files
+        .insert("a.zip".to_owned(), Entry::refused(stamp, &failed));
+    let (after, opened) = source.refresh(&state).await.unwrap();
+    assert_eq!((opened, after.packages().len()), (1, 1));
+}
+
+#[test]
+fn addresses_lead_back_to_their_files() {
+    for path in [
+        "lib.zip",
+        "a b/c.zip",
+        "100%.zip",
+        "%23.zip",
+        "a#b?c.tar.gz",
+        "%2523%3F.zip",
+        "ü.zip",
+    ] {
+        let url = folder::url_of_path(path);
+        assert!(!url.contains(['#', '?']), "{url}");
+        assert_eq!(folder::path_of_url(&url).as_deref(), Some(path));
+    }
+}

@@ -1,0 +1,288 @@
+//! Archives built from commits: the same bytes for the same commit, on any machine, from any clone (protocol B.3).
+//!
+//! What goes in is what `git archive` puts in, less what `archive.exclude` in that commit's `composer.json` takes
+//! out. Contents are those of the repository: no line-ending conversion, no keyword expansion, no submodules and no
+//! large files kept elsewhere, as in the archives of the git hosts.
+
+mod attributes;
+mod exclude;
+mod glob;
+mod walk;
+mod zip;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use gix::ObjectId;
+use package_broker_core::{
+    domain::archive::{ArchiveDefect, ArchiveFormat},
+    ports::source::{ArchiveSink, SourceError, WantedArchive},
+};
+use tokio::sync::mpsc;
+
+use self::{
+    exclude::Exclude,
+    walk::{TreeFile, Walk},
+    zip::{Entry, Zip},
+};
+use super::{
+    manifest, mirror::Trouble, session::Session, upstream::Upstream, versions::DIST_SCHEME,
+};
+
+/// Bytes that travel from the builder to the sink at once, and how many such chunks may wait.
+const CHUNK: usize = 64 << 10;
+const CHUNKS: usize = 8;
+
+/// Builds the archive that is wanted into `sink`.
+///
+/// # Errors
+/// [`SourceError::Gone`] if no such commit is known here or there, [`SourceError::Defective`] if it is too large.
+pub(super) async fn build(
+    upstream: &Arc<Upstream>,
+    wanted: &WantedArchive,
+    sink: &mut ArchiveSink,
+) -> Result<(), SourceError> {
+    let job = Job {
+        upstream: Arc::clone(upstream),
+        limit: sink.limit(),
+        order: Order::of(wanted)?,
+    };
+    let (sender, mut chunks) = mpsc::channel(CHUNKS);
+    let working = upstream.run(move |session| job.work(session, sender));
+    // When the sink refuses, this ends and drops the receiver, which stops the builder.
+    let copying = async move {
+        while let Some(chunk) = chunks.recv().await {
+            sink.write(chunk).await?;
+        }
+        Ok(())
+    };
+    let (worked, copied) = tokio::join!(working, copying);
+    // If the sink refused, the builder's failure is only the consequence.
+    copied.and(worked)
+}
+
+/// Which commit, under which folder.
+struct Order {
+    what: String,
+    commit: ObjectId,
+    folder: String,
+}
+
+impl Order {
+    fn of(wanted: &WantedArchive) -> Result<Self, SourceError> {
+        let dist = wanted.version.dist();
+        let marked = dist
+            .as_ref()
+            .and_then(|dist| dist.url.strip_prefix(DIST_SCHEME));
+        let reference = wanted.reference.as_deref().or(marked).unwrap_or_default();
+        let what = format!(
+            "{} at {}",
+            wanted.package,
+            reference.chars().take(64).collect::<String>()
+        );
+        let gone = |problem: &str| SourceError::Gone {
+            what: what.clone(),
+            problem: problem.to_owned(),
+        };
+        if wanted.format != ArchiveFormat::Zip {
+            return Err(gone("archives of git repositories are zip files"));
+        }
+        let commit =
+            ObjectId::from_hex(reference.as_bytes()).map_err(|_| gone("it is no commit"))?;
+        let short: String = reference.to_ascii_lowercase().chars().take(7).collect();
+        let folder = format!(
+            "{}-{}-{short}",
+            wanted.package.vendor(),
+            wanted.package.short()
+        );
+        Ok(Self {
+            what,
+            commit,
+            folder,
+        })
+    }
+}
+
+/// The building of one archive, on a thread of its own.
+struct Job {
+    upstream: Arc<Upstream>,
+    limit: u64,
+    order: Order,
+}
+
+impl Job {
+    fn work(&self, session: &Arc<Session>, sender: mpsc::Sender<Bytes>) -> Result<(), SourceError> {
+        let repository = self.with_commit(session)?;
+        let out = Chunks {
+            sender,
+            pending: Vec::with_capacity(CHUNK),
+        };
+        self.write(&repository, session, out).map_err(|trouble| {
+            if let Trouble::Damaged(problem) = &trouble {
+                // Part of the archive is out already; the next request finds a new mirror.
+                self.upstream.drop_mirror(problem);
+            }
+            self.upstream.give_up(trouble)
+        })
+    }
+
+    /// Opens the mirror; asks the remote, once, for a commit that it lacks.
+    fn with_commit(&self, session: &Arc<Session>) -> Result<gix::Repository, SourceError> {
+        if let Some(repository) = self
+            .upstream
+            .mirror
+            .open()
+            .filter(|repository| self.has_commit(repository))
+        {
+            return Ok(repository);
+        }
+        self.upstream.look(None, session)?;
+        self.upstream
+            .mirror
+            .open()
+            .filter(|repository| self.has_commit(repository))
+            .ok_or_else(|| SourceError::Gone {
+                what: self.order.what.clone(),
+                problem: format!(
+                    "no branch or tag of {} has this commit",
+                    self.upstream.access.address
+                ),
+            })
+    }
+
+    fn has_commit(&self, repository: &gix::Repository) -> bool {
+        repository
+            .find_header(self.order.commit)
+            .is_ok_and(|header| header.kind().is_commit())
+    }
+
+    fn write(
+        &self,
+        repository: &gix::Repository,
+        session: &Session,
+        out: Chunks,
+    ) -> Result<(), Trouble> {
+        let commit = repository
+            .find_commit(self.order.commit)
+            .map_err(Trouble::damaged)?;
+        let time = commit.time().map_err(Trouble::damaged)?.seconds;
+        let tree = commit.tree().map_err(Trouble::damaged)?;
+        let path = self.upstream.path.as_deref();
+        let exclude = self.exclude(repository, &tree)?;
+        let files = Walk::new(repository, session, exclude.can_restore())
+            .files(&tree, path)
+            .map_err(|trouble| self.name(trouble))?;
+        let mut zip = Zip::new(out, time);
+        zip.folder(&self.order.folder)
+            .map_err(|error| writing(&error))?;
+        for file in &files {
+            if session.is_stopped() {
+                return Err(writing(&io::Error::other("the building was stopped")));
+            }
+            if !exclude.decides(&file.path, file.ignored) {
+                self.add(repository, file, &mut zip)?;
+            }
+        }
+        let mut out = zip.finish().map_err(|error| writing(&error))?;
+        out.flush().map_err(|error| writing(&error))
+    }
+
+    /// What `archive.exclude` of the commit says. A commit without a readable `composer.json` excludes nothing.
+    fn exclude(
+        &self,
+        repository: &gix::Repository,
+        tree: &gix::Tree<'_>,
+    ) -> Result<Exclude, Trouble> {
+        let Ok(blob) = manifest::locate(tree, self.upstream.path.as_deref())? else {
+            return Ok(Exclude::default());
+        };
+        let manifest = manifest::read(repository, blob)?;
+        Ok(manifest
+            .map(|manifest| Exclude::new(&manifest.exclude))
+            .unwrap_or_default())
+    }
+
+    fn add(
+        &self,
+        repository: &gix::Repository,
+        file: &TreeFile,
+        zip: &mut Zip<Chunks>,
+    ) -> Result<(), Trouble> {
+        let too_large = || {
+            Trouble::Source(SourceError::Defective(ArchiveDefect::TooLarge {
+                limit: self.limit,
+            }))
+        };
+        // The whole content is in memory for a moment, so it is bounded before it is read.
+        if repository
+            .find_header(file.blob)
+            .map_err(Trouble::damaged)?
+            .size()
+            > self.limit
+        {
+            return Err(too_large());
+        }
+        let content = repository
+            .find_object(file.blob)
+            .map_err(Trouble::damaged)?;
+        let name = [self.order.folder.as_bytes(), b"/", &file.path].concat();
+        let entry = Entry {
+            name: &name,
+            kind: file.kind,
+            content: &content.data,
+        };
+        if !walk::is_safe(file, &content.data) {
+            return Ok(());
+        }
+        zip.add(&entry).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => too_large(),
+            _ => writing(&error),
+        })
+    }
+
+    fn name(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Source(SourceError::Invalid { problem, .. }) => {
+                Trouble::Source(SourceError::Invalid {
+                    what: self.order.what.clone(),
+                    problem,
+                })
+            }
+            other => other,
+        }
+    }
+}
+
+fn writing(error: &io::Error) -> Trouble {
+    Trouble::Source(SourceError::Unavailable {
+        what: "the archive".to_owned(),
+        problem: format!("it could not be written: {error}"),
+        retry_after: None,
+    })
+}
+
+/// Sends bytes to the sink in chunks, at the sink's pace.
+struct Chunks {
+    sender: mpsc::Sender<Bytes>,
+    pending: Vec<u8>,
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.pending, Vec::with_capacity(CHUNK));
+        self.sender
+            .blocking_send(chunk.into())
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

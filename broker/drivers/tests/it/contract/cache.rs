@@ -1,0 +1,195 @@
+//! The promises of `ports::cache`.
+
+use std::time::Duration;
+
+use package_broker_core::{
+    domain::names::PackageName,
+    ports::cache::{Cache, Change},
+};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Instant, sleep, timeout},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Longer than a word takes to come round on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn packages(number: usize) -> Change {
+    Change::Packages(vec![
+        PackageName::parse(&format!("acme/p{number}")).unwrap(),
+    ])
+}
+
+async fn next(changes: &mut Receiver<Change>) -> Result<Change, RecvError> {
+    timeout(PATIENCE, changes.recv())
+        .await
+        .expect("the change never came")
+}
+
+mod counting {
+    use super::*;
+
+    pub(crate) async fn events_are_counted_by_key(cache: &dyn Cache) {
+        for expected in 1..=5 {
+            assert_eq!(cache.count("a", HOUR).await.unwrap(), expected);
+        }
+        assert_eq!(cache.count("b", HOUR).await.unwrap(), 1);
+        assert_eq!(cache.count("", HOUR).await.unwrap(), 1);
+        assert_eq!(cache.count("a", HOUR).await.unwrap(), 6);
+    }
+
+    pub(crate) async fn a_window_ends_and_the_next_event_opens_another(cache: &dyn Cache) {
+        let window = Duration::from_millis(40);
+        assert_eq!(cache.count("a", window).await.unwrap(), 1);
+        assert_eq!(cache.count("stays", HOUR).await.unwrap(), 1);
+        sleep(window * 2).await;
+        assert_eq!(cache.count("a", window).await.unwrap(), 1);
+        assert_eq!(cache.count("stays", HOUR).await.unwrap(), 2);
+    }
+
+    pub(crate) async fn later_events_do_not_prolong_a_window(cache: &dyn Cache) {
+        let window = Duration::from_millis(300);
+        cache.count("a", window).await.unwrap();
+        let started = Instant::now();
+        while cache.count("a", window).await.unwrap() > 1 {
+            assert!(started.elapsed() < PATIENCE, "the window never ends");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn none_of_many_events_at_once_is_lost(cache: &dyn Cache) {
+        let counts = futures::future::join_all((0..400).map(|_| cache.count("a", HOUR))).await;
+        let mut counts: Vec<u64> = counts.into_iter().map(Result::unwrap).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, (1..=400).collect::<Vec<u64>>());
+    }
+
+    pub(crate) async fn many_keys_push_out_old_ones_not_new_ones(cache: &dyn Cache) {
+        let filler = "k".repeat(200);
+        for number in 0..20_000 {
+            cache
+                .count(&format!("{filler}{number}"), HOUR)
+                .await
+                .unwrap();
+        }
+        let newest = format!("{filler}19999");
+        assert_eq!(cache.count(&newest, HOUR).await.unwrap(), 2);
+    }
+}
+
+mod word {
+    use super::*;
+
+    pub(crate) async fn a_change_reaches_every_receiver_in_order(cache: &dyn Cache) {
+        let mut receivers = [cache.changes(), cache.changes()];
+        let sent = [packages(1), Change::Everything, packages(2)];
+        for change in &sent {
+            cache.announce(change.clone()).await.unwrap();
+        }
+        for receiver in &mut receivers {
+            for change in &sent {
+                assert_eq!(next(receiver).await.as_ref(), Ok(change));
+            }
+        }
+    }
+
+    pub(crate) async fn a_receiver_hears_of_changes_from_then_on(cache: &dyn Cache) {
+        cache.announce(packages(1)).await.unwrap();
+        let mut earlier = cache.changes();
+        cache.announce(packages(2)).await.unwrap();
+        assert_eq!(next(&mut earlier).await, Ok(packages(2)));
+    }
+
+    pub(crate) async fn nobody_has_to_listen(cache: &dyn Cache) {
+        cache.announce(Change::Everything).await.unwrap();
+        drop(cache.changes());
+        cache.announce(Change::Everything).await.unwrap();
+    }
+
+    pub(crate) async fn a_receiver_that_lags_learns_so(cache: &dyn Cache) {
+        const SENT: usize = 5_000;
+        let mut slow = cache.changes();
+        for number in 0..SENT {
+            cache.announce(packages(number)).await.unwrap();
+        }
+        let mut heard = 0;
+        let missed = loop {
+            match next(&mut slow).await {
+                Ok(change) if heard == SENT - 1 => {
+                    assert_eq!(change, packages(heard));
+                    break 0;
+                }
+                Ok(change) => assert_eq!(change, packages(heard)),
+                Err(RecvError::Lagged(missed)) => break missed,
+                Err(RecvError::Closed) => panic!("the channel was closed"),
+            }
+            heard += 1;
+        };
+        let after = SENT.min(heard + usize::try_from(missed).unwrap());
+        if missed > 0 {
+            assert_eq!(
+                next(&mut slow).await,
+                Ok(packages(after)),
+                "{missed} were missed"
+            );
+        }
+    }
+}
+
+mod memory {
+    use package_broker_drivers::cache::memory::Memory;
+
+    use super::{super::promises, *};
+
+    const BOUND: usize = 64 << 10;
+
+    promises!(
+        Memory::new(BOUND),
+        counting::events_are_counted_by_key,
+        counting::a_window_ends_and_the_next_event_opens_another,
+        counting::later_events_do_not_prolong_a_window,
+        counting::many_keys_push_out_old_ones_not_new_ones,
+        counting::none_of_many_events_at_once_is_lost,
+        word::a_change_reaches_every_receiver_in_order,
+        word::a_receiver_hears_of_changes_from_then_on,
+        word::a_receiver_that_lags_learns_so,
+        word::nobody_has_to_listen,
+    );
+
+    #[tokio::test]
+    async fn its_bound_is_one_of_bytes() {
+        let memory = Memory::new(BOUND);
+        for length in [1, 10, 1_000, 60_000, 70_000] {
+            for number in 0..500 {
+                memory
+                    .count(&format!("{}{number}", "k".repeat(length)), HOUR)
+                    .await
+                    .unwrap();
+                assert!(memory.bytes() <= BOUND, "{} bytes", memory.bytes());
+            }
+        }
+        assert_eq!(memory.count("after all that", HOUR).await.unwrap(), 1);
+        assert_eq!(memory.count("after all that", HOUR).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn windows_that_ended_give_their_bytes_back() {
+        let memory = Memory::new(1 << 20);
+        for number in 0..1_000 {
+            memory
+                .count(&format!("old {number}"), Duration::from_millis(1))
+                .await
+                .unwrap();
+        }
+        sleep(Duration::from_millis(5)).await;
+        for number in 0..1_000 {
+            memory
+                .count(&format!("new {}", number % 10), Duration::from_millis(1))
+                .await
+                .unwrap();
+            sleep(Duration::from_micros(100)).await;
+        }
+        assert!(memory.bytes() < 100_000, "{} bytes", memory.bytes());
+    }
+}

@@ -1,0 +1,203 @@
+//! The promises of `ports::database`.
+
+mod archives;
+mod packages;
+mod published;
+mod records;
+mod restart;
+mod stamps;
+mod tokens;
+
+use bytes::Bytes;
+use package_broker_core::{
+    domain::{
+        metadata::{Channel, PackageVersions},
+        names::{PackageName, RepositoryName},
+        stamp::Stamp,
+    },
+    ports::database::{
+        Applied, Changes, Database, DocumentBytes, Encoding, Publication, Published, PutPackage,
+    },
+};
+
+fn package(name: &str) -> PackageName {
+    PackageName::parse(name).unwrap()
+}
+
+fn repository(name: &str) -> RepositoryName {
+    RepositoryName::new(name)
+}
+
+/// Versions of a package, as a sync would have checked them.
+fn versions_of(name: &str, versions: &[&str]) -> PackageVersions {
+    let fields = versions
+        .iter()
+        .map(|version| serde_json::from_value(serde_json::json!({ "version": version })));
+    PackageVersions::check(
+        &package(name),
+        fields.map(Result::unwrap).collect(),
+        Vec::new(),
+    )
+}
+
+fn put(in_repository: &str, name: &str, versions: &[&str]) -> PutPackage {
+    let content = versions_of(name, versions);
+    PutPackage {
+        repository: repository(in_repository),
+        package: package(name),
+        validator: Some(format!("{name} {versions:?}")),
+        versions: u32::try_from(content.versions.len()).unwrap(),
+        skipped: 0,
+        content: content.encode().into(),
+    }
+}
+
+/// A document that says what it is, in place of compressed JSON.
+fn document(text: &str) -> DocumentBytes {
+    let mut digest = [0; 32];
+    digest[..text.len().min(32)].copy_from_slice(&text.as_bytes()[..text.len().min(32)]);
+    DocumentBytes {
+        digest,
+        gzip: Bytes::from(format!("gzip {text}")),
+        zstd: Bytes::from(format!("zstd {text}")),
+    }
+}
+
+fn publication(name: &str, owner: &str, stable: &str, dev: &str) -> Publication {
+    Publication {
+        package: package(name),
+        owner: repository(owner),
+        stable: document(stable),
+        dev: document(dev),
+        description: format!("{name} of {owner}"),
+        kind: "library".to_owned(),
+        abandoned: String::new(),
+    }
+}
+
+async fn apply(database: &dyn Database, changes: Changes, now: i64) -> Applied {
+    database.apply(&changes, Stamp(now)).await.unwrap()
+}
+
+/// Publishes one name owned by `team`.
+async fn publish(
+    database: &dyn Database,
+    name: &str,
+    stable: &str,
+    dev: &str,
+    now: i64,
+) -> Published {
+    let changes = Changes {
+        publish: vec![publication(name, "team", stable, dev)],
+        ..Changes::default()
+    };
+    apply(database, changes, now).await.published.remove(0)
+}
+
+async fn withdraw(database: &dyn Database, name: &str, now: i64) -> Stamp {
+    apply(
+        database,
+        Changes {
+            withdraw: vec![package(name)],
+            ..Changes::default()
+        },
+        now,
+    )
+    .await
+    .absent
+}
+
+/// The text of a published document, and its stamp.
+async fn served(database: &dyn Database, name: &str, channel: Channel) -> Option<(String, Stamp)> {
+    let text = |bytes: &Bytes, encoding: &str| {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        text.strip_prefix(encoding)
+            .expect("the other encoding was given")
+            .to_owned()
+    };
+    let gzip = database
+        .document(&package(name), channel, Encoding::Gzip)
+        .await
+        .unwrap();
+    let zstd = database
+        .document(&package(name), channel, Encoding::Zstd)
+        .await
+        .unwrap();
+    let (gzip, zstd) = (gzip?, zstd?);
+    let found = (text(&gzip.bytes, "gzip "), gzip.stamp);
+    assert_eq!((text(&zstd.bytes, "zstd "), zstd.stamp), found);
+    Some(found)
+}
+
+mod sqlite {
+    use package_broker_drivers::database::sqlite::Sqlite;
+    use tempfile::TempDir;
+
+    use super::{super::promises, *};
+
+    /// A database whose file goes with it.
+    struct Temporary {
+        database: Sqlite,
+        _dir: TempDir,
+    }
+
+    impl std::ops::Deref for Temporary {
+        type Target = Sqlite;
+
+        fn deref(&self) -> &Sqlite {
+            &self.database
+        }
+    }
+
+    async fn temporary() -> Temporary {
+        let dir = tempfile::tempdir().unwrap();
+        Temporary {
+            database: Sqlite::open(&dir.path().join("db")).await.unwrap(),
+            _dir: dir,
+        }
+    }
+
+    promises!(
+        *temporary().await,
+        archives::an_address_may_have_an_archive_in_each_repository,
+        archives::an_archive_never_changes,
+        archives::archives_outlive_their_package_and_its_repository,
+        archives::every_field_of_an_archive_comes_back,
+        archives::of_archives_added_at_once_one_stays,
+        packages::a_new_database_is_empty,
+        packages::a_package_is_replaced_whole,
+        packages::changes_of_nothing_do_nothing,
+        packages::large_and_odd_contents_come_back,
+        packages::many_packages_change_at_once,
+        packages::removing_takes_the_package_of_that_repository_only,
+        packages::repositories_hold_packages_apart,
+        published::a_name_is_served_as_published_last,
+        published::a_withdrawn_name_is_gone,
+        published::changes_are_seen_whole_or_not_at_all,
+        published::documents_stay_until_they_are_withdrawn,
+        published::stamps_belong_to_the_bytes,
+        published::what_is_published_is_in_the_index,
+        records::a_record_is_replaced_whole,
+        records::a_repository_is_forgotten_alone,
+        records::every_field_of_a_record_comes_back,
+        records::settings_are_kept_by_key,
+        stamps::a_changed_document_gets_a_later_stamp,
+        stamps::a_document_with_the_same_digest_keeps_its_stamp,
+        stamps::a_name_that_comes_back_is_later_than_its_absence,
+        stamps::absent_moves_when_a_name_is_lost_and_only_then,
+        stamps::any_sequence_of_changes_keeps_the_order_of_stamps,
+        stamps::root_files_keep_their_stamp_while_they_are_the_same,
+        stamps::unique_stamps_stay_unique_when_many_ask_at_once,
+        tokens::a_floor_moves_with_hash_and_grant_only,
+        tokens::every_field_of_a_token_comes_back,
+        tokens::floors_come_in_the_order_given,
+        tokens::the_tokens_are_exactly_those_given,
+    );
+
+    #[tokio::test]
+    async fn everything_survives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || async { Sqlite::open(&dir.path().join("db")).await.unwrap() };
+        restart::everything_survives_a_restart(open).await;
+    }
+}

@@ -1,0 +1,302 @@
+//! The promises of `ports::storage`.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, future::join_all};
+use package_broker_core::{
+    domain::archive::BlobId,
+    ports::storage::{Staged, Storage},
+};
+use sha2::{Digest, Sha256};
+
+fn id_of(content: &[u8]) -> BlobId {
+    BlobId(Sha256::digest(content).into())
+}
+
+/// Bytes that differ from place to place and from seed to seed.
+fn content(size: usize, seed: u32) -> Vec<u8> {
+    let word = |at: usize| {
+        let mixed = u32::try_from(at)
+            .unwrap()
+            .wrapping_add(seed << 24)
+            .wrapping_mul(2_654_435_761);
+        u8::try_from(mixed >> 24).unwrap()
+    };
+    (0..size).map(word).collect()
+}
+
+async fn stage(storage: &dyn Storage, content: &[u8]) -> Box<dyn Staged> {
+    let mut staged = storage.stage().await.unwrap();
+    for chunk in content.chunks(70_000) {
+        staged.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+    }
+    staged
+}
+
+async fn store(storage: &dyn Storage, content: &[u8]) -> BlobId {
+    let id = id_of(content);
+    stage(storage, content).await.commit(&id).await.unwrap();
+    id
+}
+
+async fn fetch(storage: &dyn Storage, id: &BlobId) -> Option<Vec<u8>> {
+    let blob = storage.open(id).await.unwrap()?;
+    let chunks: Vec<Bytes> = blob.body.try_collect().await.unwrap();
+    let bytes = chunks.concat();
+    assert_eq!(blob.size, bytes.len() as u64);
+    Some(bytes)
+}
+
+mod blobs {
+    use super::*;
+
+    pub(crate) async fn what_was_committed_comes_back(storage: &dyn Storage) {
+        const MIB: usize = 1 << 20;
+        for size in [0, 1, 1_000, MIB - 1, MIB, MIB + 1, 3 * MIB + 7] {
+            let content = content(size, 1);
+            let id = store(storage, &content).await;
+            assert!(
+                fetch(storage, &id).await.as_ref() == Some(&content),
+                "{size}"
+            );
+        }
+    }
+
+    pub(crate) async fn no_chunk_is_larger_than_a_mebibyte(storage: &dyn Storage) {
+        let mut staged = storage.stage().await.unwrap();
+        let content = content(5 << 20, 2);
+        staged.write(Bytes::from(content.clone())).await.unwrap();
+        staged.commit(&id_of(&content)).await.unwrap();
+        let mut body = storage.open(&id_of(&content)).await.unwrap().unwrap().body;
+        let mut read = 0;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.unwrap();
+            assert!(chunk.len() <= 1 << 20, "{}", chunk.len());
+            read += chunk.len();
+        }
+        assert_eq!(read, content.len());
+    }
+
+    pub(crate) async fn empty_chunks_are_nothing(storage: &dyn Storage) {
+        let mut staged = storage.stage().await.unwrap();
+        for chunk in [&b""[..], b"a", b"", b"b", b""] {
+            staged.write(Bytes::from_static(chunk)).await.unwrap();
+        }
+        staged.commit(&id_of(b"ab")).await.unwrap();
+        assert_eq!(fetch(storage, &id_of(b"ab")).await.unwrap(), b"ab");
+    }
+
+    pub(crate) async fn a_blob_that_is_not_there_is_none(storage: &dyn Storage) {
+        assert!(fetch(storage, &id_of(b"never stored")).await.is_none());
+    }
+
+    pub(crate) async fn a_removed_blob_is_gone_and_may_come_back(storage: &dyn Storage) {
+        let id = store(storage, b"content").await;
+        let other = store(storage, b"other").await;
+        storage.remove(&id).await.unwrap();
+        storage.remove(&id).await.unwrap();
+        assert!(fetch(storage, &id).await.is_none());
+        assert_eq!(fetch(storage, &other).await.unwrap(), b"other");
+        store(storage, b"content").await;
+        assert_eq!(fetch(storage, &id).await.unwrap(), b"content");
+    }
+
+    pub(crate) async fn removing_what_was_never_there_is_no_error(storage: &dyn Storage) {
+        storage.remove(&id_of(b"never stored")).await.unwrap();
+    }
+}
+
+mod staging {
+    use super::*;
+
+    pub(crate) async fn nothing_is_there_before_the_commit(storage: &dyn Storage) {
+        let content = content(2 << 20, 3);
+        let staged = stage(storage, &content).await;
+        assert!(fetch(storage, &id_of(&content)).await.is_none());
+        staged.commit(&id_of(&content)).await.unwrap();
+        assert!(fetch(storage, &id_of(&content)).await.unwrap() == content);
+    }
+
+    pub(crate) async fn what_is_dropped_never_becomes_a_blob(storage: &dyn Storage) {
+        let whole = content(2 << 20, 4);
+        drop(stage(storage, &whole).await);
+        drop(stage(storage, &whole[..10]).await);
+        drop(storage.stage().await.unwrap());
+        assert!(fetch(storage, &id_of(&whole)).await.is_none());
+        assert!(fetch(storage, &id_of(&whole[..10])).await.is_none());
+        assert!(fetch(storage, &id_of(b"")).await.is_none());
+    }
+
+    pub(crate) async fn committing_what_is_there_is_no_error(storage: &dyn Storage) {
+        let content = content(1 << 20, 5);
+        for _ in 0..3 {
+            let id = store(storage, &content).await;
+            assert!(fetch(storage, &id).await.unwrap() == content);
+        }
+    }
+
+    pub(crate) async fn the_same_blob_may_be_committed_by_many_at_once(storage: &dyn Storage) {
+        let content = content(500_000, 6);
+        let commits = (0..8).map(|_| store(storage, &content));
+        join_all(commits).await;
+        assert!(fetch(storage, &id_of(&content)).await.unwrap() == content);
+    }
+
+    pub(crate) async fn writers_at_once_do_not_mix(storage: &dyn Storage) {
+        let contents: Vec<Vec<u8>> = (0..16)
+            .map(|seed| content(300_000 + seed as usize, seed))
+            .collect();
+        let ids = join_all(contents.iter().map(|content| store(storage, content))).await;
+        for (id, content) in ids.iter().zip(&contents) {
+            assert!(fetch(storage, id).await.as_ref() == Some(content));
+        }
+    }
+
+    pub(crate) async fn a_blob_is_whole_while_others_commit_it_again(storage: &dyn Storage) {
+        let content = content(1_500_000, 7);
+        let id = store(storage, &content).await;
+        let read = async {
+            for _ in 0..20 {
+                assert!(fetch(storage, &id).await.unwrap() == content);
+            }
+        };
+        let write = async {
+            for _ in 0..20 {
+                store(storage, &content).await;
+            }
+        };
+        tokio::join!(read, write);
+    }
+
+    pub(crate) async fn a_commit_given_up_leaves_all_or_nothing(storage: &dyn Storage) {
+        for polls in 0..6u32 {
+            let content = content(600_000, 100 + polls);
+            let id = id_of(&content);
+            let staged = stage(storage, &content).await;
+            let mut commit = staged.commit(&id);
+            for _ in 0..polls {
+                let _ = futures::poll!(&mut commit);
+                tokio::task::yield_now().await;
+            }
+            drop(commit);
+            let found = fetch(storage, &id).await;
+            assert!(found.is_none_or(|found| found == content), "{polls}");
+            store(storage, &content).await;
+            assert!(fetch(storage, &id).await.unwrap() == content);
+        }
+    }
+}
+
+/// Blobs survive a restart, and nothing else does. Returns with the last driver gone, so that a driver's own test can
+/// look at what is left.
+async fn only_blobs_survive_a_restart<S, F>(open: impl Fn() -> F)
+where
+    S: Storage,
+    F: Future<Output = S>,
+{
+    let storage = open().await;
+    let kept = store(&storage, &content(900_000, 8)).await;
+    let removed = store(&storage, b"removed").await;
+    storage.remove(&removed).await.unwrap();
+    drop(stage(&storage, &content(400_000, 9)).await);
+    drop(storage);
+    for _ in 0..2 {
+        let storage = open().await;
+        assert!(fetch(&storage, &kept).await.unwrap() == content(900_000, 8));
+        assert!(fetch(&storage, &removed).await.is_none());
+        assert!(
+            fetch(&storage, &id_of(&content(400_000, 9)))
+                .await
+                .is_none()
+        );
+    }
+}
+
+mod filesystem {
+    use std::path::Path;
+
+    use async_trait::async_trait;
+    use package_broker_core::ports::storage::{Blob, StorageError};
+    use package_broker_drivers::storage::filesystem::Filesystem;
+    use tempfile::TempDir;
+
+    use super::{super::promises, *};
+
+    /// A storage whose folder goes with it.
+    struct Temporary {
+        storage: Filesystem,
+        _dir: TempDir,
+    }
+
+    async fn temporary() -> Temporary {
+        let dir = tempfile::tempdir().unwrap();
+        Temporary {
+            storage: Filesystem::open(dir.path()).await.unwrap(),
+            _dir: dir,
+        }
+    }
+
+    #[async_trait]
+    impl Storage for Temporary {
+        async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+            self.storage.stage().await
+        }
+
+        async fn open(&self, id: &BlobId) -> Result<Option<Blob>, StorageError> {
+            self.storage.open(id).await
+        }
+
+        async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
+            self.storage.remove(id).await
+        }
+    }
+
+    promises!(
+        temporary().await,
+        blobs::a_blob_that_is_not_there_is_none,
+        blobs::a_removed_blob_is_gone_and_may_come_back,
+        blobs::empty_chunks_are_nothing,
+        blobs::no_chunk_is_larger_than_a_mebibyte,
+        blobs::removing_what_was_never_there_is_no_error,
+        blobs::what_was_committed_comes_back,
+        staging::a_blob_is_whole_while_others_commit_it_again,
+        staging::a_commit_given_up_leaves_all_or_nothing,
+        staging::committing_what_is_there_is_no_error,
+        staging::nothing_is_there_before_the_commit,
+        staging::the_same_blob_may_be_committed_by_many_at_once,
+        staging::what_is_dropped_never_becomes_a_blob,
+        staging::writers_at_once_do_not_mix,
+    );
+
+    fn files_below(dir: &Path) -> usize {
+        let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+        entries
+            .map(|entry| {
+                if entry.path().is_dir() {
+                    files_below(&entry.path())
+                } else {
+                    1
+                }
+            })
+            .sum()
+    }
+
+    #[tokio::test]
+    async fn restart() {
+        let dir = tempfile::tempdir().unwrap();
+        only_blobs_survive_a_restart(|| async { Filesystem::open(dir.path()).await.unwrap() })
+            .await;
+        assert_eq!(files_below(dir.path()), 2, "the lock and one blob");
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_opened_again_right_after_staged_blobs_were_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..50 {
+            let storage = Filesystem::open(dir.path()).await.unwrap();
+            let staged = join_all((0..20).map(|_| stage(&storage, b"half"))).await;
+            drop((staged, storage));
+        }
+    }
+}

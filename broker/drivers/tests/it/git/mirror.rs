@@ -1,0 +1,345 @@
+//! The mirror: what is transferred when, and that nothing can break it for long.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use package_broker_core::{
+    domain::repository::Repository,
+    ports::source::{Source as _, SourceError},
+};
+use package_broker_drivers::source::{SourceLimits, git::GitSource};
+use tempfile::TempDir;
+
+use crate::support::{
+    git::{Origin, Reader, git_repository, noise, run},
+    git_http,
+    http::{Request, Server},
+    source::network,
+};
+
+async fn serve(origin: &Origin) -> Server {
+    Server::start(git_http::backend(origin.path().to_owned())).await
+}
+
+/// The ls-refs and fetch commands among the requests so far.
+fn commands(server: &Server) -> Vec<&'static str> {
+    let told = |request: &Request| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        if body.contains("command=ls-refs") {
+            "ls-refs"
+        } else if body.contains("command=fetch") {
+            "fetch"
+        } else {
+            "greet"
+        }
+    };
+    server.take_requests().iter().map(told).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changed_is_one_listing() {
+    let origin = Origin::new();
+    let server = serve(&origin).await;
+    let reader = Reader::new(&server.url("/.git"));
+    let first = reader.sync().await;
+    assert_eq!(commands(&server), ["greet", "ls-refs", "fetch"]);
+
+    let second = reader.sync_after(Some(&first)).await.unwrap();
+    assert!(second.unchanged);
+    assert_eq!(commands(&server), ["greet", "ls-refs"]);
+    assert_eq!(second.state, first.state);
+
+    // A state of an older program is no state.
+    assert!(!reader.sync_after(None).await.unwrap().unchanged);
+    assert_eq!(commands(&server), ["greet", "ls-refs"]);
+
+    origin.commit("more");
+    let third = reader.sync_after(Some(&second)).await.unwrap();
+    assert!(!third.unchanged);
+    let asked = commands(&server);
+    assert!(
+        asked.starts_with(&["greet", "ls-refs", "fetch"]),
+        "{asked:?}"
+    );
+    assert_eq!(reader.packs(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_name_of_an_existing_commit_needs_no_pack() {
+    let origin = Origin::new();
+    let server = serve(&origin).await;
+    let reader = Reader::new(&server.url("/.git"));
+    let first = reader.sync().await;
+    commands(&server);
+    origin.git(&["tag", "1.0.0"]);
+    let second = reader.sync_after(Some(&first)).await.unwrap();
+    assert_eq!(commands(&server), ["greet", "ls-refs"]);
+    assert_eq!(second.pretty(), ["1.0.0", "dev-main"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_mirror_is_cloned_when_it_is_needed() {
+    let origin = Origin::new();
+    let reader = Reader::new(&origin.url());
+    let first = reader.sync().await;
+    fs::remove_dir_all(reader.mirror()).unwrap();
+    let second = reader.sync_after(Some(&first)).await.unwrap();
+    assert!(second.unchanged);
+    assert!(
+        reader
+            .archive(&first.references()["dev-main"])
+            .await
+            .is_ok()
+    );
+
+    // The survey is unchanged, but the package was never read under this name.
+    fs::remove_dir_all(reader.mirror()).unwrap();
+    let forgetful = crate::support::git::Synced {
+        validator: None,
+        ..first
+    };
+    assert_eq!(
+        reader.sync_after(Some(&forgetful)).await.unwrap().pretty(),
+        ["dev-main"]
+    );
+}
+
+/// Every file of a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_of_any_file_heals_by_itself() {
+    let origin = Origin::new();
+    origin.release("1.0.0", r#"{"name":"acme/lib","description":"one"}"#);
+    let reader = Reader::new(&origin.url());
+    reader.sync().await;
+    let names: Vec<PathBuf> = files(&reader.mirror())
+        .iter()
+        .map(|path| path.strip_prefix(reader.mirror()).unwrap().to_owned())
+        .collect();
+    assert!(names.len() >= 4, "{names:?}");
+    for (at, name) in names.iter().enumerate() {
+        let is_object = name
+            .extension()
+            .is_some_and(|end| end == "pack" || end == "idx");
+        for truncate in [true, false] {
+            origin.release(
+                &format!("1.{}.{}", at + 1, u8::from(truncate)),
+                r#"{"name":"acme/lib","description":"more"}"#,
+            );
+            let path = reader.mirror().join(name);
+            // After a heal the packs have other names; then the first one will do.
+            let path = if path.exists() || !is_object {
+                path
+            } else {
+                files(&reader.mirror())
+                    .into_iter()
+                    .find(|path| path.extension() == name.extension())
+                    .unwrap()
+            };
+            if path.exists() {
+                fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+                    .unwrap();
+                let content = fs::read(&path).unwrap();
+                let kept = if truncate {
+                    content[..content.len() / 2].to_vec()
+                } else {
+                    vec![b'x'; content.len()]
+                };
+                fs::write(&path, kept).unwrap();
+            }
+            let synced = reader.sync().await;
+            assert_eq!(
+                synced.versions.versions.len(),
+                2 * at + 2 + usize::from(!truncate) + 1,
+                "{}",
+                name.display()
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn litter_of_a_killed_process_is_swept() {
+    let origin = Origin::new();
+    let mirrors = Arc::new(TempDir::new().unwrap());
+    let repository = git_repository(&origin.url());
+    let mirror = {
+        let reader = Reader::at(&repository, Arc::clone(&mirrors));
+        reader.sync().await;
+        reader.mirror()
+    };
+    let litter = [
+        "packed-refs.lock",
+        "HEAD.lock",
+        "shallow.lock",
+        "packed-refs.new",
+        "objects/pack/tmp_pack_x",
+        "objects/pack/pack-0000000000000000000000000000000000000000.pack",
+    ];
+    for file in litter {
+        fs::write(mirror.join(file), "x").unwrap();
+    }
+    origin.release("1.0.0", r#"{"name":"acme/lib"}"#);
+    let synced = Reader::at(&repository, mirrors).sync().await;
+    assert_eq!(synced.pretty(), ["1.0.0", "dev-main"]);
+    for file in litter {
+        assert!(!mirror.join(file).exists(), "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_breaks_off_leaves_a_mirror_that_works() {
+    let origin = Origin::new();
+    let root = origin.path().to_owned();
+    let cut = Arc::new(std::sync::atomic::AtomicUsize::new(usize::MAX));
+    let at = Arc::clone(&cut);
+    let server = Server::start(move |request| {
+        let answer = git_http::answer(&root, request);
+        match at.load(std::sync::atomic::Ordering::Relaxed) {
+            bytes
+                if bytes != usize::MAX
+                    && request
+                        .body
+                        .windows(13)
+                        .any(|part| part == b"command=fetch") =>
+            {
+                answer.cut_after(bytes)
+            }
+            _ => answer,
+        }
+    })
+    .await;
+    let reader = Reader::new(&server.url("/.git"));
+    let first = reader.sync().await;
+    origin.write("noise", &noise(200_000));
+    let commit = origin.commit("noise");
+    for bytes in [0, 10, 200, 5_000, 100_000] {
+        cut.store(bytes, std::sync::atomic::Ordering::Relaxed);
+        let error = reader.sync_after(Some(&first)).await.err().unwrap();
+        assert!(
+            matches!(error, SourceError::Unavailable { .. }),
+            "{bytes}: {error}"
+        );
+        // What was there before is still served.
+        assert!(
+            reader
+                .archive(&first.references()["dev-main"])
+                .await
+                .is_ok()
+        );
+    }
+    cut.store(usize::MAX, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(
+        reader.sync_after(Some(&first)).await.unwrap().references()["dev-main"],
+        commit
+    );
+}
+
+/// Whether a process of git has this path among its arguments.
+fn is_served(path: &Path) -> bool {
+    let commands = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("cmdline")).ok());
+    commands
+        .into_iter()
+        .any(|command| command.contains("upload-pack") && command.contains(path.to_str().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_remote_is_given_up_and_its_child_ends() {
+    let origin = Origin::new();
+    let folder = TempDir::new().unwrap();
+    run(
+        "git",
+        folder.path(),
+        &["clone", "-q", "--bare", &origin.url(), "."],
+        &[],
+    );
+    // Reading packed-refs from a pipe without a writer blocks forever.
+    fs::remove_file(folder.path().join("packed-refs")).unwrap();
+    run("mkfifo", folder.path(), &["packed-refs"], &[]);
+    let url = format!("file://{}", folder.path().display());
+    let repository = Repository {
+        timeout: Duration::from_millis(500),
+        ..git_repository(&url)
+    };
+    let reader = Reader::of(&repository);
+    let error = reader.sync_after(None).await.err().unwrap();
+    assert!(error.to_string().contains("spec.sync.timeout"), "{error}");
+    assert!(!is_served(folder.path()), "git upload-pack still runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_share_one_mirror() {
+    let origin = Origin::new();
+    let mirrors = Arc::new(TempDir::new().unwrap());
+    let repository = git_repository(&origin.url());
+    let syncs = (0..6).map(|_| {
+        let reader = Reader::at(&repository, Arc::clone(&mirrors));
+        tokio::spawn(async move { reader.sync().await.pretty() })
+    });
+    for sync in syncs.collect::<Vec<_>>() {
+        assert_eq!(sync.await.unwrap(), ["dev-main"]);
+    }
+    assert_eq!(Reader::at(&repository, mirrors).packs(), 1);
+}
+
+/// Set for a child that is to sync until it is killed: the repository and the folder of mirrors.
+const CHILD: &str = "PACKAGE_BROKER_TEST_GIT_CHILD";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_a_mirror_that_works() {
+    if let Ok(role) = std::env::var(CHILD) {
+        let (url, mirrors) = role.split_once(' ').unwrap();
+        let network = network(SourceLimits::default());
+        let source = GitSource::open(&git_repository(url), &network, Path::new(mirrors)).unwrap();
+        while let Ok(survey) = source.survey(None).await {
+            assert!(!survey.unchanged);
+        }
+        return;
+    }
+    let origin = Origin::new();
+    let mirrors = Arc::new(TempDir::new().unwrap());
+    for round in 0..12_u32 {
+        origin.write("noise", &noise(100_000 + round));
+        origin.release(&format!("1.{round}.0"), r#"{"name":"acme/lib"}"#);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "git::mirror::a_killed_process_leaves_a_mirror_that_works",
+            ])
+            .env(
+                CHILD,
+                format!("{} {}", origin.url(), mirrors.path().display()),
+            )
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(30 + u64::from(round) * 25)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let synced = Reader::at(&git_repository(&origin.url()), mirrors)
+        .sync()
+        .await;
+    assert_eq!(synced.versions.versions.len(), 13);
+}

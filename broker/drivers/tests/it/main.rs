@@ -1,0 +1,18 @@
+//! The drivers against real files, real sockets and real programs, on loopback only.
+
+#[cfg(test)]
+mod artifact;
+#[cfg(test)]
+mod composer;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod egress;
+#[cfg(test)]
+mod factory;
+#[cfg(test)]
+mod fetcher;
+#[cfg(test)]
+mod git;
+#[cfg(test)]
+mod support;

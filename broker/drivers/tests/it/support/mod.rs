@@ -1,0 +1,8 @@
+//! What the tests stand on.
+
+pub(crate) mod git;
+pub(crate) mod git_http;
+pub(crate) mod http;
+pub(crate) mod source;
+pub(crate) mod sshd;
+pub(crate) mod tls;

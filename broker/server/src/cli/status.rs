@@ -1,0 +1,138 @@
+//! `package-broker status`: what the data folder says, also while `run` is running.
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use package_broker_core::services::status::{RepositoryStatus, Status, status};
+use package_broker_drivers::database::sqlite::Sqlite;
+
+use crate::embedded;
+
+/// Options of `status`.
+#[derive(Parser)]
+pub(super) struct Args {
+    /// The data folder that `run` was given.
+    #[arg(long, default_value = "./data", env = "PACKAGE_BROKER_DATA")]
+    data: PathBuf,
+    /// How to print it.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// Columns for people.
+    Table,
+    /// One JSON document for scripts.
+    Json,
+}
+
+/// Prints the state of the installation in a data folder.
+pub(super) fn main(args: &Args) -> anyhow::Result<()> {
+    let database = embedded::database_file(&args.data);
+    let status = super::runtime()?.block_on(async {
+        let database = Sqlite::open_existing(&database).await?;
+        status(&database).await
+    });
+    let status = status.with_context(|| format!("no status in {}", args.data.display()))?;
+    let text = match args.output {
+        Output::Json => serde_json::to_string_pretty(&status)? + "\n",
+        Output::Table => table(&status),
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("standard output was closed")
+}
+
+fn table(status: &Status) -> String {
+    let mut rows = vec![
+        [
+            "REPOSITORY",
+            "TYPE",
+            "STATE",
+            "PACKAGES",
+            "VERSIONS",
+            "SKIPPED",
+            "LAST CHANGE",
+            "URL",
+        ]
+        .map(str::to_owned),
+    ];
+    rows.extend(status.repositories.iter().map(row));
+    let mut text = aligned(&rows);
+    text.push_str(&format!(
+        "\n{} packages served, {} tokens\n",
+        status.packages, status.tokens
+    ));
+    for repository in &status.repositories {
+        if let Some(failure) = &repository.failure {
+            text.push_str(&format!(
+                "\n{} failed {} times, last at {}: {}\n",
+                repository.name, failure.count, failure.at, failure.message
+            ));
+        }
+        for left_out in &repository.skipped {
+            let package = left_out
+                .package
+                .as_ref()
+                .map_or("-", |package| package.as_str());
+            text.push_str(&format!(
+                "{}: {package} {}: {}\n",
+                repository.name, left_out.skipped.version, left_out.skipped.reason
+            ));
+        }
+    }
+    text
+}
+
+fn row(repository: &RepositoryStatus) -> [String; 8] {
+    [
+        repository.name.clone(),
+        repository.kind.clone(),
+        repository.state.to_owned(),
+        repository.packages.to_string(),
+        repository.versions.to_string(),
+        repository.skipped.len().to_string(),
+        repository.last_change.map_or_else(
+            || "-".to_owned(),
+            |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        ),
+        repository.url.clone(),
+    ]
+}
+
+/// Columns as wide as their widest cell, three blanks apart.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..N)
+        .map(|column| width(column).unwrap_or_default())
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text.push_str(cells.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["A", "LONG"], ["wide", "x"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows), "A      LONG\nwide   x\n");
+    }
+}

@@ -1,0 +1,136 @@
+//! From the three kinds to what the core runs.
+
+use std::path::Path;
+
+use anyhow::Context;
+use package_broker_core::domain::{
+    installation::{Installation, Limits},
+    names::RepositoryName,
+    patterns::{NameFilter, NamePattern},
+    repository::{Credentials, Repository, SourceKind, SyncMode},
+    scope::Scope,
+};
+use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
+use package_broker_drivers::source::{SourceFactory, SourceLimits, egress::EgressPolicy};
+
+use crate::manifests::{Desired, SecretData};
+
+/// The installation that manifests describe. `default_url` is used where `externalUrl` is left out.
+pub(crate) fn installation(desired: &Desired, default_url: &str) -> Installation {
+    let spec = &desired.broker.spec;
+    let mut repositories: Vec<Repository> = desired
+        .repositories
+        .iter()
+        .map(|(resource, secret)| repository(resource, secret.as_ref()))
+        .collect();
+    repositories.extend(packagist(spec));
+    let limits = Limits {
+        max_archive_size: spec.limits.max_archive_size.bytes(),
+        max_concurrent: usize::try_from(spec.sync.max_concurrent).unwrap_or(1),
+    };
+    Installation::new(
+        spec.external_url.as_deref().unwrap_or(default_url),
+        repositories,
+        patterns(&spec.owned_names),
+        limits,
+    )
+}
+
+fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> Repository {
+    let spec = &resource.spec;
+    Repository {
+        name: RepositoryName::new(resource.metadata.name.as_deref().unwrap_or_default()),
+        kind: match spec.type_ {
+            RepositoryType::Composer => SourceKind::Composer,
+            RepositoryType::Git => SourceKind::Git,
+            RepositoryType::Artifact => SourceKind::Artifact,
+        },
+        url: spec.url.clone(),
+        priority: spec.priority,
+        filter: NameFilter {
+            include: patterns(&spec.packages.include),
+            exclude: patterns(&spec.packages.exclude),
+        },
+        mode: spec.sync.mode.map(|mode| match mode {
+            crds::SyncMode::Eager => SyncMode::Eager,
+            crds::SyncMode::Lazy => SyncMode::Lazy,
+        }),
+        interval: spec.sync.interval.duration(),
+        timeout: spec.sync.timeout.duration(),
+        path: spec
+            .git
+            .as_ref()
+            .and_then(|git| git.path.as_deref())
+            .map(|path| path.trim_matches('/').to_owned()),
+        credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
+        public: false,
+    }
+}
+
+/// The mirror of a public repository: asked last, and never for names that are ours.
+fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
+    let packagist = spec.packagist.enabled.then_some(&spec.packagist)?;
+    let sync = crds::RepositorySync::default();
+    Some(Repository {
+        name: RepositoryName::packagist(),
+        kind: SourceKind::Composer,
+        url: packagist.url.clone(),
+        priority: i32::MIN,
+        filter: NameFilter::default(),
+        mode: Some(SyncMode::Lazy),
+        interval: sync.interval.duration(),
+        timeout: sync.timeout.duration(),
+        path: None,
+        credentials: Credentials::default(),
+        public: true,
+    })
+}
+
+fn patterns<P: AsRef<str>>(patterns: &[P]) -> Vec<NamePattern> {
+    patterns
+        .iter()
+        .map(|pattern| NamePattern::new(pattern.as_ref()))
+        .collect()
+}
+
+/// What an `AccessToken` may read.
+pub(crate) fn scope(token: &crds::AccessToken) -> Scope {
+    let scopes = &token.spec.scopes;
+    let repositories = scopes
+        .repositories
+        .iter()
+        .map(|name| RepositoryName::new(name.as_ref()))
+        .collect();
+    Scope {
+        packages: patterns(&scopes.packages),
+        repositories,
+    }
+    .normalized()
+}
+
+/// The settings that sources are read under.
+pub(crate) fn sources(
+    spec: &PackageBrokerSpec,
+    git_folder: &Path,
+) -> anyhow::Result<SourceFactory> {
+    let networks = spec.egress.allowed_networks.iter().map(|network| {
+        let text: &str = network.as_ref();
+        text.parse()
+            .with_context(|| format!("spec.egress.allowedNetworks: \"{text}\" is not a network"))
+    });
+    let policy = EgressPolicy {
+        allowed_networks: networks.collect::<anyhow::Result<_>>()?,
+        allow_http: spec.egress.allow_http,
+        allow_file: spec.egress.allow_file_urls,
+    };
+    let limits = SourceLimits {
+        max_metadata_size: spec.limits.max_metadata_size.bytes(),
+        per_host: usize::try_from(spec.sync.per_host).unwrap_or(1),
+        ..SourceLimits::default()
+    };
+    Ok(SourceFactory::new(
+        policy.into(),
+        limits,
+        git_folder.to_owned(),
+    ))
+}

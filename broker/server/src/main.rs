@@ -1,0 +1,18 @@
+//! `package-broker`: a private Composer registry in one process.
+
+mod cli;
+mod embedded;
+mod installation;
+mod listen;
+mod logging;
+mod manifests;
+mod routes;
+mod tokens;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Fails only if a provider is there already, which then serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::main()
+}

@@ -1,0 +1,308 @@
+//! What the manifests say about each other.
+
+use std::collections::HashMap;
+
+use package_broker_core::domain::token::{self, TokenHash};
+use package_broker_crds::{
+    AccessToken, PackageBroker, Repository, RepositoryType,
+    validation::{Admitted, FieldError, FieldPath, nearest},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    ManifestErrors, Manifests, Problem, SecretData, credentials,
+    load::{ObjectKey, Source},
+};
+
+/// What should run.
+#[derive(Clone, Debug)]
+pub(crate) struct Desired {
+    /// The installation.
+    pub(crate) broker: PackageBroker,
+    /// Its sources, each with the Secret it names, in the order of the manifests.
+    pub(crate) repositories: Vec<(Repository, Option<SecretData>)>,
+    /// Its clients' tokens; without a text where `existingSecretRef` names none, and one is to be
+    /// made.
+    pub(crate) tokens: Vec<(AccessToken, Option<SecretString>)>,
+}
+
+/// Checks everything the manifests say about each other, and puts together what belongs together.
+///
+/// # Errors
+/// Every dangling reference, unusable Secret, forbidden URL and doubled token, and anything but
+/// exactly one `PackageBroker`.
+pub(crate) fn resolve(manifests: &Manifests) -> Result<Desired, ManifestErrors> {
+    let mut resolver = Resolver::new(manifests);
+    let mut brokers = Vec::new();
+    let mut repositories = Vec::new();
+    let mut tokens = Vec::new();
+    for object in &manifests.objects {
+        let at = At {
+            source: &object.source,
+            namespace: &object.key.namespace,
+        };
+        match &object.admitted {
+            Admitted::PackageBroker(broker) => brokers.push((broker.as_ref(), at)),
+            Admitted::Repository(repository) => {
+                let data = resolver.repository(repository, at);
+                repositories.push((repository.as_ref().clone(), data));
+            }
+            Admitted::AccessToken(token) => {
+                let text = resolver.token(token, at);
+                tokens.push((token.as_ref().clone(), text));
+            }
+        }
+    }
+    let broker = resolver.only_broker(&brokers);
+    ManifestErrors::check(resolver.problems)?;
+    match broker {
+        Some(broker) => Ok(Desired {
+            broker,
+            repositories,
+            tokens,
+        }),
+        None => Err(ManifestErrors(vec![no_broker()])),
+    }
+}
+
+/// The object that is being judged.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    source: &'a Source,
+    namespace: &'a str,
+}
+
+struct Resolver<'a> {
+    secrets: &'a HashMap<ObjectKey, SecretData>,
+    /// By namespace and name.
+    brokers: HashMap<(&'a str, &'a str), &'a PackageBroker>,
+    repositories: HashMap<(&'a str, &'a str), &'a Repository>,
+    /// Where each token was first seen.
+    seen: HashMap<TokenHash, String>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(manifests: &'a Manifests) -> Self {
+        let mut brokers = HashMap::new();
+        let mut repositories = HashMap::new();
+        for object in &manifests.objects {
+            let key = (object.key.namespace.as_str(), object.key.name.as_str());
+            match &object.admitted {
+                Admitted::PackageBroker(broker) => {
+                    brokers.insert(key, broker.as_ref());
+                }
+                Admitted::Repository(repository) => {
+                    repositories.insert(key, repository.as_ref());
+                }
+                Admitted::AccessToken(_) => {}
+            }
+        }
+        let problems = Vec::new();
+        Self {
+            secrets: &manifests.secrets,
+            brokers,
+            repositories,
+            seen: HashMap::new(),
+            problems,
+        }
+    }
+
+    fn only_broker(&mut self, brokers: &[(&PackageBroker, At<'_>)]) -> Option<PackageBroker> {
+        let ((first, at), more) = brokers.split_first()?;
+        for (_, second) in more {
+            let message = format!(
+                "is a second PackageBroker, after the one at {}",
+                at.source.place()
+            );
+            self.refuse(*second, &["metadata", "name"], message, "keep one of them");
+        }
+        Some((*first).clone())
+    }
+
+    fn repository(&mut self, repository: &Repository, at: At<'_>) -> Option<SecretData> {
+        let spec = &repository.spec;
+        if let Some(broker) = self.broker(spec.broker_ref.name.as_str(), at) {
+            self.egress(repository, broker, at);
+        }
+        let reference = spec.credentials_secret_ref.as_ref()?;
+        let path = ["spec", "credentialsSecretRef", "name"];
+        let name = reference.name.as_str();
+        let data = self.secret(name, &path, at)?;
+        for (message, fix) in credentials::check(spec.type_, &spec.url, data) {
+            self.refuse(at, &path, format!("Secret {name:?} {message}"), fix);
+        }
+        Some(data.clone())
+    }
+
+    /// What the guard of requests would refuse at every sync is refused here once.
+    fn egress(&mut self, repository: &Repository, broker: &PackageBroker, at: At<'_>) {
+        let egress = &broker.spec.egress;
+        let url = repository.spec.url.as_str();
+        let local = repository.spec.type_ == RepositoryType::Artifact || url.starts_with("file:");
+        if local && !egress.allow_file_urls {
+            let fix = "set spec.egress.allowFileUrls to true in the PackageBroker";
+            self.refuse(at, &["spec", "url"], "is local, which is refused", fix);
+        }
+        if url.starts_with("http:") && !egress.allow_http {
+            let fix = "use https, or set spec.egress.allowHttp to true in the PackageBroker";
+            self.refuse(at, &["spec", "url"], "is plain http, which is refused", fix);
+        }
+    }
+
+    fn token(&mut self, token: &AccessToken, at: At<'_>) -> Option<SecretString> {
+        let spec = &token.spec;
+        self.broker(spec.broker_ref.name.as_str(), at);
+        for (index, name) in spec.scopes.repositories.iter().enumerate() {
+            self.scope(name.as_str(), index, at);
+        }
+        let reference = spec.existing_secret_ref.as_ref()?;
+        let (name, key) = (reference.name.as_str(), reference.key.as_str());
+        let data = self.secret(name, &["spec", "existingSecretRef", "name"], at)?;
+        let path = ["spec", "existingSecretRef", "key"];
+        let Some(value) = data.get(key) else {
+            let keys: Vec<&str> = data.keys().map(String::as_str).collect();
+            let message = format!("Secret {name:?} has no key {key:?}");
+            self.refuse(
+                at,
+                &path,
+                message,
+                format!("add it, or name one of: {}", keys.join(", ")),
+            );
+            return None;
+        };
+        self.token_text(value.expose_secret(), &path, at)
+    }
+
+    fn token_text(&mut self, value: &[u8], path: &[&str], at: At<'_>) -> Option<SecretString> {
+        let text = std::str::from_utf8(value)
+            .unwrap_or_default()
+            .trim_end_matches(['\r', '\n']);
+        let text = SecretString::from(text);
+        let hash = match token::check(&text) {
+            Ok(hash) => hash,
+            Err(error) => {
+                self.refuse(
+                    at,
+                    path,
+                    error.to_string(),
+                    "put another token into the Secret",
+                );
+                return None;
+            }
+        };
+        if let Some(first) = self.seen.get(&hash) {
+            let message = format!("is the same token as that of the AccessToken at {first}");
+            self.refuse(
+                at,
+                path,
+                message,
+                "give each AccessToken a token of its own",
+            );
+            return None;
+        }
+        self.seen.insert(hash, at.source.place());
+        Some(text)
+    }
+
+    fn scope(&mut self, name: &str, index: usize, at: At<'_>) {
+        if self.repositories.contains_key(&(at.namespace, name)) {
+            return;
+        }
+        let known = names_in(self.repositories.keys(), at.namespace);
+        let path = FieldPath::root()
+            .field("spec")
+            .field("scopes")
+            .field("repositories")
+            .index(index);
+        let error = dangling(path, "Repository", name, &known, at.namespace);
+        self.problems.push(at.source.problem(error));
+    }
+
+    fn broker(&mut self, name: &str, at: At<'_>) -> Option<&'a PackageBroker> {
+        let broker = self.brokers.get(&(at.namespace, name)).copied();
+        if broker.is_none() && !self.brokers.is_empty() {
+            let known = names_in(self.brokers.keys(), at.namespace);
+            let path = FieldPath::root()
+                .field("spec")
+                .field("brokerRef")
+                .field("name");
+            let error = dangling(path, "PackageBroker", name, &known, at.namespace);
+            self.problems.push(at.source.problem(error));
+        }
+        broker
+    }
+
+    fn secret(&mut self, name: &str, path: &[&str], at: At<'_>) -> Option<&'a SecretData> {
+        let data = self.secrets.get(&ObjectKey::secret(at.namespace, name));
+        if data.is_none() {
+            let keys: Vec<(&str, &str)> = self
+                .secrets
+                .keys()
+                .map(|key| (key.namespace.as_str(), key.name.as_str()))
+                .collect();
+            let known = names_in(keys.iter(), at.namespace);
+            let error = dangling(path_of(path), "Secret", name, &known, at.namespace);
+            self.problems.push(at.source.problem(error));
+        }
+        data
+    }
+
+    fn refuse(
+        &mut self,
+        at: At<'_>,
+        path: &[&str],
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        self.problems.push(
+            at.source
+                .problem(FieldError::new(path_of(path), message, fix)),
+        );
+    }
+}
+
+fn path_of(fields: &[&str]) -> FieldPath {
+    fields
+        .iter()
+        .fold(FieldPath::root(), |path, field| path.field(field))
+}
+
+fn names_in<'n>(
+    keys: impl Iterator<Item = &'n (&'n str, &'n str)>,
+    namespace: &str,
+) -> Vec<&'n str> {
+    let mut names: Vec<&str> = keys
+        .filter(|(found, _)| *found == namespace)
+        .map(|(_, name)| *name)
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn dangling(
+    path: FieldPath,
+    kind: &str,
+    name: &str,
+    known: &[&str],
+    namespace: &str,
+) -> FieldError {
+    let fix = match (nearest(name, known.iter().copied()), known) {
+        (Some(meant), _) => format!("did you mean {meant}?"),
+        (None, []) => format!("add a {kind} of that name to the manifests"),
+        (None, known) => format!("add it, or name one of: {}", known.join(", ")),
+    };
+    FieldError::new(
+        path,
+        format!("there is no {kind} {name:?} in namespace {namespace}"),
+        fix,
+    )
+}
+
+fn no_broker() -> Problem {
+    Problem {
+        message: "there is no PackageBroker among the manifests".to_owned(),
+        fix: "add one; an empty spec ({}) will do".to_owned(),
+        ..Problem::default()
+    }
+}

@@ -1,0 +1,341 @@
+//! Mistakes that documents make about each other.
+
+use super::{BROKER, TOKEN, check, problems};
+
+/// A `PackageBroker` on lines 1 to 4, and a Repository whose spec begins on line 9.
+fn repository(spec: &str) -> String {
+    format!(
+        "{BROKER}---\napiVersion: package.broker/v1alpha1\nkind: Repository\nmetadata: {{name: acme}}\nspec:\n{spec}"
+    )
+}
+
+/// The same with a Secret `creds` that holds these lines of `stringData`.
+fn with_secret(spec: &str, data: &str) -> String {
+    format!(
+        "{}\n  credentialsSecretRef:\n    name: creds\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: creds}}\nstringData:\n{data}\n",
+        repository(spec)
+    )
+}
+
+const COMPOSER: &str =
+    "  brokerRef: {name: main}\n  type: composer\n  url: https://repo.example.com";
+const GIT: &str =
+    "  brokerRef: {name: main}\n  type: git\n  url: https://git.example.com/acme/lib.git";
+const SSH: &str = "  brokerRef: {name: main}\n  type: git\n  url: git@git.example.com:acme/lib.git";
+
+/// A token after a broker, a Repository `acme` and a Secret `ci`; its spec begins on line 22.
+fn token(spec: &str) -> String {
+    format!(
+        "{}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: ci}}\nstringData: {{token: {TOKEN}, short: hunter2, blank: '{TOKEN} x'}}\n---\n\
+         apiVersion: package.broker/v1alpha1\nkind: AccessToken\nmetadata: {{name: ci}}\nspec:\n{spec}\n",
+        repository(COMPOSER)
+    )
+}
+
+#[test]
+fn exactly_one_broker() {
+    let second = format!("{BROKER}---\n{}", BROKER.replace("main", "other"));
+    check(&[(
+        &second,
+        8,
+        "metadata.name",
+        "PackageBroker \"other\": metadata.name: is a second PackageBroker, after the one at",
+    )]);
+    let twice = format!("{BROKER}---\n{BROKER}");
+    check(&[(&twice, 8, "metadata.name", "is declared twice")]);
+    for none in [
+        "# nothing\n",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n",
+    ] {
+        let said = problems(none)
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(
+            said,
+            ["there is no PackageBroker among the manifests; add one; an empty spec ({}) will do"]
+        );
+    }
+}
+
+#[test]
+fn references() {
+    check(&[
+        (
+            &repository("  brokerRef:\n    name: mian\n  type: git\n  url: https://h/x\n"),
+            11,
+            "spec.brokerRef.name",
+            "there is no PackageBroker \"mian\" in namespace default; did you mean main?",
+        ),
+        (
+            &repository("  brokerRef:\n    name: production\n  type: git\n  url: https://h/x\n"),
+            11,
+            "spec.brokerRef.name",
+            "add it, or name one of: main",
+        ),
+        (
+            &repository(COMPOSER).replace("{name: acme}", "{name: acme, namespace: team}"),
+            10,
+            "spec.brokerRef.name",
+            "there is no PackageBroker \"main\" in namespace team; add a PackageBroker of that name",
+        ),
+        (
+            &format!(
+                "{}\n  credentialsSecretRef:\n    name: creds\n",
+                repository(COMPOSER)
+            ),
+            14,
+            "spec.credentialsSecretRef.name",
+            "there is no Secret \"creds\" in namespace default; add a Secret of that name to the manifests",
+        ),
+        (
+            &with_secret(COMPOSER, "  token: hunter2")
+                .replace("name: creds\n---", "name: cred\n---"),
+            14,
+            "spec.credentialsSecretRef.name",
+            "did you mean creds?",
+        ),
+    ]);
+}
+
+#[test]
+fn references_of_tokens() {
+    check(&[
+        (
+            &token("  brokerRef: {name: other}"),
+            23,
+            "spec.brokerRef.name",
+            "there is no PackageBroker \"other\"",
+        ),
+        (
+            &token(
+                "  brokerRef: {name: main}\n  scopes:\n    repositories:\n    - acme\n    - acmee",
+            ),
+            27,
+            "spec.scopes.repositories[1]",
+            "there is no Repository \"acmee\" in namespace default; did you mean acme?",
+        ),
+        (
+            &token("  brokerRef: {name: main}\n  existingSecretRef:\n    name: nothing"),
+            25,
+            "spec.existingSecretRef.name",
+            "there is no Secret \"nothing\"",
+        ),
+        (
+            &token("  brokerRef: {name: main}\n  existingSecretRef:\n    name: ci\n    key: tokn"),
+            26,
+            "spec.existingSecretRef.key",
+            "Secret \"ci\" has no key \"tokn\"; add it, or name one of: blank, short, token",
+        ),
+        (
+            &token("  brokerRef: {name: main}\n  existingSecretRef:\n    name: ci\n    key: short"),
+            26,
+            "spec.existingSecretRef.key",
+            "the token has 7 characters",
+        ),
+        (
+            &token("  brokerRef: {name: main}\n  existingSecretRef:\n    name: ci\n    key: blank"),
+            26,
+            "spec.existingSecretRef.key",
+            "a blank or a character outside of printable ASCII",
+        ),
+    ]);
+}
+
+#[test]
+fn a_token_belongs_to_one_access_token() {
+    let first = token("  brokerRef: {name: main}\n  existingSecretRef:\n    name: ci");
+    let second = first
+        .rsplit("---\n")
+        .next()
+        .unwrap()
+        .replace("{name: ci}", "{name: two}");
+    let said = problems(&format!("{first}---\n{second}"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].object, "AccessToken/two");
+    assert!(
+        said[0]
+            .message
+            .contains("is the same token as that of the AccessToken at"),
+        "{said:?}"
+    );
+    assert!(!said[0].to_string().contains(TOKEN));
+}
+
+#[test]
+fn egress() {
+    let strict = "spec: {}\n";
+    let under = |url: &str, kind: &str| {
+        let spec = format!("  brokerRef: {{name: main}}\n  type: {kind}\n  url: {url}\n");
+        repository(&spec).replace(
+            "spec: {egress: {allowHttp: true, allowFileUrls: true}}\n",
+            strict,
+        )
+    };
+    check(&[
+        (
+            &under("http://h/x", "composer"),
+            12,
+            "spec.url",
+            "is plain http, which is refused; use https, or set spec.egress.allowHttp",
+        ),
+        (&under("http://h/x", "git"), 12, "spec.url", "is plain http"),
+        (
+            &under("file:///x", "git"),
+            12,
+            "spec.url",
+            "is local, which is refused; set spec.egress.allowFileUrls",
+        ),
+        (
+            &under("./artifacts", "artifact"),
+            12,
+            "spec.url",
+            "is local",
+        ),
+    ]);
+    for allowed in ["http://h/x", "file:///x"] {
+        let spec = format!("  brokerRef: {{name: main}}\n  type: git\n  url: {allowed}\n");
+        assert_eq!(problems(&repository(&spec)), []);
+    }
+}
+
+const CERTIFICATE: &str = "'-----BEGIN CERTIFICATE-----'";
+const KEY: &str = "'-----BEGIN PRIVATE KEY-----'";
+
+#[test]
+fn usable_credentials() {
+    let tls = format!("  tls.crt: {CERTIFICATE}\n  tls.key: {KEY}\n  ca.crt: {CERTIFICATE}");
+    let ssh = format!(
+        "  ssh-privatekey: {KEY}\n  known_hosts: |\n    # git\n    git.example.com ssh-ed25519 AAAA"
+    );
+    let usable = [
+        (COMPOSER, "  username: me\n  password: hunter2"),
+        (COMPOSER, "  token: hunter2"),
+        (COMPOSER, "  token: |\n    hunter2"),
+        (
+            COMPOSER,
+            "  header: |\n    PRIVATE-TOKEN: hunter2\n    X-Team: acme",
+        ),
+        (COMPOSER, "  token: hunter2\n  argocd-project: x"),
+        (COMPOSER, tls.as_str()),
+        (GIT, "  username: me\n  password: hunter2"),
+        (SSH, ssh.as_str()),
+    ];
+    for (spec, data) in usable {
+        assert_eq!(problems(&with_secret(spec, data)), [], "{data}");
+    }
+}
+
+/// Each Secret is refused for a source of that kind, at the reference to it.
+fn check_unusable(spec: &str, cases: &[(&str, &str)]) {
+    for (data, fragment) in cases {
+        let problems = problems(&with_secret(spec, data));
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(
+            said.iter().any(|said| said.contains(fragment)),
+            "{data}\n{said:?}"
+        );
+        let field = "spec.credentialsSecretRef.name";
+        assert!(
+            problems.iter().all(|p| p.line == 14 && p.field == field),
+            "{said:?}"
+        );
+        assert!(
+            !said.iter().any(|said| said.contains("hunter2")),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn incomplete_credentials() {
+    check_unusable(
+        COMPOSER,
+        &[
+            (
+                "  argocd-project: hunter2",
+                "Secret \"creds\" has no credentials for a composer source over http; give it some of the keys username, password, token",
+            ),
+            (
+                "  username: hunter2",
+                "has username but no password; add the key password",
+            ),
+            ("  password: hunter2", "has password but no username"),
+            (
+                "  username: me\n  password: hunter2\n  token: hunter2",
+                "has username and token; keep one of them",
+            ),
+            (
+                "  token: hunter2\n  header: 'A: hunter2'",
+                "has token and header; keep one of them",
+            ),
+            (
+                "  tokn: hunter2",
+                "has an unknown key tokn; did you mean token?",
+            ),
+            (
+                "  tls.crt: '-----BEGIN CERTIFICATE-----'",
+                "has tls.crt but no tls.key",
+            ),
+            (
+                "  token: hunter2\n  ssh-privatekey: '-----BEGIN PRIVATE KEY-----'\n  known_hosts: a b c",
+                "has ssh-privatekey, which this URL cannot use",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn malformed_credentials() {
+    check_unusable(
+        COMPOSER,
+        &[
+            ("  token: ''", "has a token that is empty or not text"),
+            (
+                "  token: |\n    hunter2\n    more",
+                "has a token that spans several lines",
+            ),
+            (
+                "  username: 'a:hunter2'\n  password: hunter2",
+                "has a username that contains a colon",
+            ),
+            (
+                "  header: hunter2",
+                "has a header that is not of lines Name: value",
+            ),
+            (
+                "  header: 'Host: hunter2'",
+                "has a header that is not of lines Name: value",
+            ),
+            (
+                "  ca.crt: hunter2",
+                "has a ca.crt that is not a certificate in PEM",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn unusable_ssh_credentials() {
+    check_unusable(
+        SSH,
+        &[
+            (
+                "  token: hunter2",
+                "has no credentials for a git source over ssh; give it some of the keys ssh-privatekey, known_hosts",
+            ),
+            (
+                "  ssh-privatekey: '-----BEGIN PRIVATE KEY-----'",
+                "has ssh-privatekey but no known_hosts",
+            ),
+            (
+                "  ssh-privatekey: hunter2\n  known_hosts: a b c",
+                "has a ssh-privatekey that is not a private key",
+            ),
+            (
+                "  ssh-privatekey: '-----BEGIN PRIVATE KEY-----'\n  known_hosts: hunter2",
+                "has a known_hosts that names no host",
+            ),
+        ],
+    );
+}

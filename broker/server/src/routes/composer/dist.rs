@@ -1,0 +1,75 @@
+//! `GET /dist/{vendor}/{name}/{version}/{reference}.{extension}`.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderValue, header},
+    response::Response,
+};
+use package_broker_core::{
+    domain::{
+        archive::{Archive, ArchiveFormat, ArchiveKey},
+        names::PackageName,
+    },
+    ports::storage::Blob,
+    services::dist::DistError,
+};
+
+use super::super::{App, auth::Authenticated, error::Problem};
+
+/// The bytes under one address never change.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
+
+/// An archive, streamed from storage.
+pub(in super::super) async fn dist(
+    State(app): State<Arc<App>>,
+    Authenticated(grant): Authenticated,
+    Path((vendor, package, version, file)): Path<(String, String, String, String)>,
+) -> Result<Response, Problem> {
+    let (key, format) = address(&vendor, &package, version, &file).ok_or(DistError::Missing)?;
+    let (archive, blob) = app.broker.dists.open(&grant, &key, format).await?;
+    Ok(stream(&archive, blob))
+}
+
+fn address(
+    vendor: &str,
+    package: &str,
+    version: String,
+    file: &str,
+) -> Option<(ArchiveKey, ArchiveFormat)> {
+    let package = PackageName::parse(&format!("{vendor}/{package}")).ok()?;
+    let (reference, format) = ArchiveFormat::split_name(file)?;
+    Some((
+        ArchiveKey {
+            package,
+            version,
+            reference: reference.to_owned(),
+        },
+        format,
+    ))
+}
+
+/// No content encoding, ever: an archive must arrive as the bytes that were hashed (protocol A.0, 9).
+fn stream(archive: &Archive, blob: Blob) -> Response {
+    let mut response = Response::new(Body::from_stream(blob.body));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(archive.format.content_type()),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(blob.size));
+    headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
+    let name = format!(
+        "attachment; filename=\"{}-{}-{}{}\"",
+        archive.key.package.vendor(),
+        archive.key.package.short(),
+        archive.key.version,
+        archive.format.extension()
+    );
+    if let Ok(name) = HeaderValue::try_from(name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}

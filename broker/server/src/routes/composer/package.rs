@@ -1,0 +1,79 @@
+//! `GET /p2/{vendor}/{name}.json` and `GET /p2/{vendor}/{name}~dev.json`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use package_broker_core::{
+    domain::metadata::{Channel, document},
+    services::package::Answer,
+};
+
+use super::super::{App, auth::Authenticated, conditional, encoding::Coding, error::Problem};
+
+/// The versions of a package as the asker may see them.
+pub(in super::super) async fn package(
+    State(app): State<Arc<App>>,
+    Authenticated(grant): Authenticated,
+    Path((vendor, file)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (name, channel) = package_file(&vendor, &file).ok_or_else(Problem::not_found)?;
+    let coding = Coding::accepted(&headers);
+    match app
+        .broker
+        .packages
+        .document(&grant, &name, channel, coding.stored())
+        .await?
+    {
+        Answer::Document { dated, bytes } => Ok(conditional::document(
+            &headers,
+            &dated,
+            coding,
+            coding.unpack(bytes).await?,
+        )),
+        Answer::Empty { dated } => Ok(conditional::document(
+            &headers,
+            &dated,
+            Coding::Identity,
+            document::empty(&name).into(),
+        )),
+        Answer::Missing => Err(Problem::not_found()),
+    }
+}
+
+/// The lower-case name and the channel that a path names.
+fn package_file(vendor: &str, file: &str) -> Option<(String, Channel)> {
+    let stem = file.strip_suffix(".json")?;
+    let (short, channel) = match stem.strip_suffix("~dev") {
+        Some(short) => (short, Channel::Dev),
+        None => (stem, Channel::Stable),
+    };
+    let mut name = String::with_capacity(vendor.len() + 1 + short.len());
+    name.push_str(vendor);
+    name.push('/');
+    name.push_str(short);
+    name.make_ascii_lowercase();
+    Some((name, channel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_name_packages_and_channels() {
+        assert_eq!(
+            package_file("acme", "lib.json"),
+            Some(("acme/lib".into(), Channel::Stable))
+        );
+        assert_eq!(
+            package_file("Acme", "Lib~dev.json"),
+            Some(("acme/lib".into(), Channel::Dev))
+        );
+        assert_eq!(package_file("acme", "lib"), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! Errors as clients can show them: JSON with a `warning`, content type exactly `application/json` (protocol A.4).
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use package_broker_core::services::{dist::DistError, package::CannotTell, token::Refusal};
+use serde::Serialize;
+
+/// The content type that clients before 2.11 insist on.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer other than success.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    warning: String,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Serialize)]
+struct Warning<'a> {
+    warning: &'a str,
+}
+
+impl Problem {
+    /// A problem with a sentence for the user.
+    pub(crate) fn new(status: StatusCode, warning: impl Into<String>) -> Self {
+        Self {
+            status,
+            warning: warning.into(),
+            retry_after: None,
+        }
+    }
+
+    /// A request that cannot be understood.
+    pub(crate) fn bad_request(warning: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, warning)
+    }
+
+    /// "Not in this repository": the client asks the next one. Always the same bytes, whatever the reason.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is no such package here")
+    }
+
+    /// Too many attempts.
+    pub(crate) fn too_many(retry_after: Duration) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            warning: "too many requests with invalid tokens came from this address; mend auth.json and try again".into(),
+            retry_after: Some(retry_after),
+        }
+    }
+}
+
+impl From<CannotTell> for Problem {
+    fn from(problem: CannotTell) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: Some(problem.retry_after),
+            warning: problem.message,
+        }
+    }
+}
+
+impl From<DistError> for Problem {
+    fn from(error: DistError) -> Self {
+        match error {
+            DistError::Missing => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            DistError::Gone(warning) => Self::new(StatusCode::GONE, warning),
+            // A 4xx that clients do not try again: the upstream has to be mended first (protocol A.9).
+            DistError::Defective { .. } => {
+                Self::new(StatusCode::FAILED_DEPENDENCY, error.to_string())
+            }
+            DistError::Unavailable(problem) => problem.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, refusal.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&Warning {
+            warning: &self.warning,
+        })
+        .unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, JSON);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge =
+                HeaderValue::from_static("Basic realm=\"Package Broker\", charset=\"UTF-8\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(retry_after) = self.retry_after {
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(retry_after.as_secs().max(1)),
+            );
+        }
+        response
+    }
+}
+
+/// Answers paths that are no route.
+pub(crate) async fn no_such_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {path}; the registry begins at packages.json"),
+    )
+}
+
+/// Answers routes asked with a method they do not have.
+pub(crate) async fn wrong_method(method: Method) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not possible here"),
+    )
+}

@@ -1,0 +1,64 @@
+//! `/livez` and `/readyz`, as kubelet asks for them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{extract::State, http::StatusCode};
+use package_broker_core::services::catalog::Demand;
+
+use super::App;
+
+/// Whether the process wants requests.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    installed: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Health {
+    /// The first installation is in force.
+    pub(crate) fn installed(&self) {
+        self.installed.store(true, Ordering::Release);
+    }
+
+    /// No new requests, please.
+    pub(crate) fn stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}
+
+/// The process runs and its event loop turns.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: an installation is in force, every repository was tried once, and the process is not ending. A repository
+/// that fails does not make the broker unready: what it had is served.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    match not_ready(&app) {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        ),
+    }
+}
+
+fn not_ready(app: &App) -> Option<String> {
+    if app.health.stopping.load(Ordering::Acquire) {
+        return Some("shutting down".to_owned());
+    }
+    if !app.health.installed.load(Ordering::Acquire) {
+        return Some("the manifests are not in force yet".to_owned());
+    }
+    let reaches = app.broker.catalog.reaches();
+    let waiting = reaches
+        .iter()
+        .filter(|(_, reach)| reach.demand == Demand::Wait);
+    let names: Vec<&str> = waiting
+        .map(|(repository, _)| repository.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| format!("first sync of {}", names.join(", ")))
+}

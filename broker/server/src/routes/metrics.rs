@@ -1,0 +1,216 @@
+//! `/metrics` in the OpenMetrics text format, with names by Prometheus conventions.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use package_broker_core::broker::Broker;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+        histogram::Histogram,
+    },
+    registry::Registry,
+};
+
+use super::App;
+
+/// Bounds of the request time histogram, in seconds.
+const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+
+/// The routes that are told apart; all else is "other".
+const ROUTES: [&str; 6] = [
+    "/packages.json",
+    "/p2/{vendor}/{file}",
+    "/dist/{vendor}/{package}/{version}/{file}",
+    "/list.json",
+    "/search.json",
+    "/notify-batch",
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteAndStatus {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRoute {
+    route: &'static str,
+}
+
+/// What is counted of requests.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RouteAndStatus, Counter>,
+    durations: HashMap<&'static str, Histogram>,
+    /// Packages that clients said they installed.
+    pub(super) installs: Counter,
+}
+
+impl Metrics {
+    /// Metrics that have counted nothing.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("package_broker");
+        let requests = Family::<RouteAndStatus, Counter>::default();
+        registry.register(
+            "http_requests",
+            "Requests answered, by route and status",
+            requests.clone(),
+        );
+        let by_route =
+            Family::<OfRoute, Histogram, fn() -> Histogram>::new_with_constructor(|| {
+                Histogram::new(BUCKETS)
+            });
+        registry.register(
+            "http_request_duration_seconds",
+            "Time to the head of the answer",
+            by_route.clone(),
+        );
+        let installs = Counter::default();
+        registry.register(
+            "installs_notified",
+            "Packages that clients said they installed",
+            installs.clone(),
+        );
+        let routes = ROUTES.into_iter().chain(["other"]);
+        let durations = routes
+            .map(|route| (route, by_route.get_or_create(&OfRoute { route }).clone()))
+            .collect();
+        Self {
+            registry,
+            requests,
+            durations,
+            installs,
+        }
+    }
+
+    /// Counts one answer.
+    pub(super) fn observe(&self, route: &str, status: StatusCode, elapsed: Duration) {
+        let route = ROUTES
+            .into_iter()
+            .find(|known| *known == route)
+            .unwrap_or("other");
+        self.requests
+            .get_or_create(&RouteAndStatus {
+                route,
+                status: status.as_u16(),
+            })
+            .inc();
+        if let Some(histogram) = self.durations.get(route) {
+            histogram.observe(elapsed.as_secs_f64());
+        }
+    }
+}
+
+/// Everything that is measured.
+pub(super) async fn scrape(State(app): State<Arc<App>>) -> Response {
+    let mut text = String::new();
+    let written =
+        encode_core(&app.broker, &mut text).and_then(|()| encode(&mut text, &app.metrics.registry));
+    if written.is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let kind =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// What the core counts, read at the time of the scrape.
+fn encode_core(broker: &Broker, text: &mut String) -> std::fmt::Result {
+    let mut registry = Registry::with_prefix("package_broker");
+    let t = &broker.telemetry;
+    for (name, help, counter) in [
+        (
+            "document_cache_hits",
+            "Package files answered from memory",
+            &t.document_hits,
+        ),
+        (
+            "document_cache_misses",
+            "Package files read from the database",
+            &t.document_misses,
+        ),
+        (
+            "lazy_reads",
+            "Names asked of sources on demand",
+            &t.lazy_reads,
+        ),
+        (
+            "archive_hits",
+            "Archives answered from storage",
+            &t.archive_hits,
+        ),
+        (
+            "archive_fetches",
+            "Archives fetched or built",
+            &t.archive_fetches,
+        ),
+        (
+            "archive_fetched_bytes",
+            "Bytes of archives fetched or built",
+            &t.archive_bytes,
+        ),
+        (
+            "archive_defects",
+            "Archives refused: truncated, oversize or with a wrong checksum",
+            &t.archive_defects,
+        ),
+        (
+            "syncs_succeeded",
+            "Syncs that ended well",
+            &t.syncs_succeeded,
+        ),
+        ("syncs_failed", "Syncs that failed", &t.syncs_failed),
+        (
+            "packages_read",
+            "Packages read from sources",
+            &t.packages_read,
+        ),
+        (
+            "packages_written",
+            "Packages written by syncs",
+            &t.packages_written,
+        ),
+        (
+            "auth_failures",
+            "Requests with an invalid token",
+            &t.auth_failures,
+        ),
+    ] {
+        registry.register(name, help, ConstCounter::new(counter.get()));
+    }
+    for (name, help, value) in [
+        ("packages", "Names served", broker.catalog.len() as u64),
+        ("tokens", "Tokens declared", broker.tokens.len() as u64),
+        (
+            "document_cache_bytes",
+            "Bytes of package files in memory",
+            broker.documents.weight(),
+        ),
+        (
+            "document_cache_capacity_bytes",
+            "The bound of package files in memory",
+            broker.documents.capacity(),
+        ),
+    ] {
+        registry.register(
+            name,
+            help,
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)),
+        );
+    }
+    encode(text, &registry)?;
+    // The end mark belongs at the end of the whole text only.
+    if let Some(stripped) = text.strip_suffix("# EOF\n") {
+        let length = stripped.len();
+        text.truncate(length);
+    }
+    Ok(())
+}

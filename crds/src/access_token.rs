@@ -1,0 +1,106 @@
+//! The kind `AccessToken`: who may read which packages, until when.
+
+#![expect(
+    unreachable_pub,
+    reason = "the derive of KubeSchema repeats each struct in a private scope"
+)]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::{BrokerRef, immutable_rule, short_name_rule},
+    text::{ObjectName, PackagePattern, SecretKey},
+};
+
+/// A token that Composer clients present to read packages.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "package.broker",
+    version = "v1alpha1",
+    kind = "AccessToken",
+    plural = "accesstokens",
+    shortname = "pbtoken",
+    category = "package-broker",
+    namespaced,
+    derive = "PartialEq",
+    doc = "A token that Composer clients present to a PackageBroker to read packages.",
+    selectable = ".spec.brokerRef.name",
+    validation = short_name_rule(),
+    printcolumn(name = "Permission", type_ = "string", json_path = ".spec.permission"),
+    printcolumn(name = "Broker", type_ = "string", json_path = ".spec.brokerRef.name"),
+    printcolumn(name = "Expires", type_ = "date", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessTokenSpec {
+    /// The PackageBroker that accepts this token. Cannot change.
+    #[x_kube(validation = immutable_rule())]
+    pub broker_ref: BrokerRef,
+
+    /// What the bearer may do: `read` packages. Default: `read`.
+    #[serde(default)]
+    pub permission: Permission,
+
+    /// Which packages the bearer sees. With both lists, a package must be in one of the
+    /// repositories and match one of the patterns. Default: all packages.
+    #[serde(default, skip_serializing_if = "TokenScopes::is_all")]
+    pub scopes: TokenScopes,
+
+    /// When the token stops working, in RFC 3339. Example: `2027-01-31T00:00:00Z`.
+    /// Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+
+    /// Secret with a token of your own. Default: a token is made for you.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing_secret_ref: Option<ExistingSecretRef>,
+}
+
+/// What the bearer of a token may do.
+#[derive(
+    schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    /// Read metadata and archives.
+    #[default]
+    Read,
+}
+
+/// Which packages the bearer of a token sees. Both lists empty: all.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenScopes {
+    /// Patterns of package names. Example: `["acme/*"]`. Default: all names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub packages: Vec<PackagePattern>,
+
+    /// Names of Repositories in the same namespace. Example: `["acme-lib"]`. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub repositories: Vec<ObjectName>,
+}
+
+impl TokenScopes {
+    /// Whether the bearer sees everything.
+    pub fn is_all(&self) -> bool {
+        self.packages.is_empty() && self.repositories.is_empty()
+    }
+}
+
+/// A Secret that holds a token.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingSecretRef {
+    /// Name of a Secret in the same namespace. Example: `ci-token`.
+    pub name: ObjectName,
+
+    /// Key in the Secret whose value is the token. Default: `token`.
+    #[serde(default)]
+    pub key: SecretKey,
+}

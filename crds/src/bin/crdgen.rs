@@ -1,0 +1,45 @@
+//! Writes the definitions of the kinds to `crds/yaml/`, or checks with `--check` that they are
+//! current.
+
+use std::{fs, path::Path, process::ExitCode};
+
+use package_broker_crds::{definitions, render};
+
+fn main() -> ExitCode {
+    let check = match std::env::args().nth(1).as_deref() {
+        None => false,
+        Some("--check") => true,
+        Some(_) => {
+            eprintln!("usage: crdgen [--check]");
+            return ExitCode::from(2);
+        }
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
+    match run(&folder, check) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(folder: &Path, check: bool) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    for definition in definitions() {
+        let plural = definition["spec"]["names"]["plural"]
+            .as_str()
+            .unwrap_or_default();
+        let path = folder.join(format!("{plural}.yaml"));
+        let text = render(&definition);
+        if !check {
+            fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+        } else if fs::read_to_string(&path).unwrap_or_default() != text {
+            return Err(format!(
+                "{} is out of date; run crdgen without --check",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! The kind `PackageBroker`: one installation, and what all of its sources and clients share.
+
+#![expect(
+    unreachable_pub,
+    reason = "the derive of KubeSchema repeats each struct in a private scope"
+)]
+#![expect(
+    clippy::struct_field_names,
+    reason = "the names of the fields are the API that users write"
+)]
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::short_name_rule,
+    text::{Cidr, PackagePattern, Quantity},
+};
+
+/// A private Composer registry: where clients reach it, what it may fetch, and how much it may use.
+/// An empty `spec` is a working registry with the defaults below.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "package.broker",
+    version = "v1alpha1",
+    kind = "PackageBroker",
+    plural = "packagebrokers",
+    shortname = "pb",
+    category = "package-broker",
+    namespaced,
+    derive = "PartialEq",
+    doc = "A private Composer registry: one URL that serves the packages of all its Repositories.",
+    validation = short_name_rule(),
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.externalUrl"),
+    printcolumn(name = "Packagist", type_ = "boolean", json_path = ".spec.packagist.enabled"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new(
+        "!self.packagist.url.startsWith('http:') || self.egress.allowHttp"
+    )
+    .message("plain http is refused; use https, or set spec.egress.allowHttp to true")
+    .field_path(".packagist.url"))]
+#[serde(rename_all = "camelCase")]
+pub struct PackageBrokerSpec {
+    /// Public URL that clients use, http or https, with an optional path. All URLs in the metadata
+    /// start with it. Example: `https://packages.example.com/composer`. Without it,
+    /// `package-broker run` uses the address it listens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/@?#[:space:]]+(/[^?#[:space:]]*)?$')")
+        .message("not a public URL; write http(s)://host[:port][/path] without user, query and fragment"))]
+    pub external_url: Option<String>,
+
+    /// Patterns of package names that are private: names that match are never asked of the mirror
+    /// in `packagist`, and answer with an empty list when no Repository has them.
+    /// Example: `["acme/*"]`. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub owned_names: Vec<PackagePattern>,
+
+    /// Mirror of a public Composer repository, for names that no Repository has. Off by default.
+    #[serde(default)]
+    pub packagist: Packagist,
+
+    /// What the registry may fetch. Loopback, link-local, metadata and similar addresses, plain
+    /// http and local files are refused unless allowed here.
+    #[serde(default)]
+    pub egress: Egress,
+
+    /// How hard the registry works on its sources.
+    #[serde(default)]
+    pub sync: SyncLimits,
+
+    /// How much the registry takes in and keeps in memory.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Mirror of a public Composer repository.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Packagist {
+    /// Whether names that no Repository has are looked up in the mirror. Default: `false`.
+    #[serde(default)]
+    pub enabled: bool,
+
+    /// URL of the repository to mirror. Default: `https://repo.packagist.org`.
+    #[serde(default = "Packagist::default_url")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/@?#[:space:]]+(/[^?#[:space:]]*)?$')")
+        .message("not the URL of a Composer repository; write https://host[/path] without user, query and fragment"))]
+    pub url: String,
+
+    /// When packages are read from the mirror: `lazy`, on the first request for a name, then kept
+    /// fresh. Default: `lazy`.
+    #[serde(default)]
+    pub mode: PackagistMode,
+}
+
+impl Packagist {
+    fn default_url() -> String {
+        "https://repo.packagist.org".to_owned()
+    }
+}
+
+impl Default for Packagist {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            url: Self::default_url(),
+            mode: PackagistMode::default(),
+        }
+    }
+}
+
+/// When packages are read from the mirror.
+#[derive(
+    schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum PackagistMode {
+    /// On the first request for a name.
+    #[default]
+    Lazy,
+}
+
+/// What the registry may fetch.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Egress {
+    /// Networks that may be fetched from although they are loopback, link-local, metadata or
+    /// similar addresses, in CIDR notation. Example: `["127.0.0.0/8", "fd00:ec2::/64"]`.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub allowed_networks: Vec<Cidr>,
+
+    /// Whether sources may be read over plain http, where anyone on the way can read credentials
+    /// and change packages. Default: `false`.
+    #[serde(default)]
+    pub allow_http: bool,
+
+    /// Whether sources may be local: `file://` URLs of git repositories and folders of artifacts.
+    /// Default: `false`.
+    #[serde(default)]
+    pub allow_file_urls: bool,
+}
+
+/// How hard the registry works on its sources.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncLimits {
+    /// Packages whose documents are read at the same time, for each Repository. 1 to 64.
+    /// Default: `4`.
+    #[serde(default = "SyncLimits::default_max_concurrent")]
+    #[schemars(range(min = 1, max = 64))]
+    pub max_concurrent: i32,
+
+    /// Requests at the same time to one host, over all Repositories. 1 to 64. Default: `8`.
+    #[serde(default = "SyncLimits::default_per_host")]
+    #[schemars(range(min = 1, max = 64))]
+    pub per_host: i32,
+}
+
+impl SyncLimits {
+    fn default_max_concurrent() -> i32 {
+        4
+    }
+
+    fn default_per_host() -> i32 {
+        8
+    }
+}
+
+impl Default for SyncLimits {
+    fn default() -> Self {
+        Self {
+            max_concurrent: Self::default_max_concurrent(),
+            per_host: Self::default_per_host(),
+        }
+    }
+}
+
+/// How much the registry takes in and keeps in memory.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Largest archive that is fetched or built, in bytes. Default: `512Mi`.
+    #[serde(default = "Limits::default_archive_size")]
+    pub max_archive_size: Quantity,
+
+    /// Largest metadata document that is read from a source, in bytes after decompression.
+    /// Default: `128Mi`.
+    #[serde(default = "Limits::default_metadata_size")]
+    pub max_metadata_size: Quantity,
+
+    /// Memory for rendered metadata documents, in bytes. Default: `64Mi`.
+    #[serde(default = "Limits::default_cache_size")]
+    pub document_cache_size: Quantity,
+}
+
+impl Limits {
+    fn default_archive_size() -> Quantity {
+        Quantity::mebibytes(512)
+    }
+
+    fn default_metadata_size() -> Quantity {
+        Quantity::mebibytes(128)
+    }
+
+    fn default_cache_size() -> Quantity {
+        Quantity::mebibytes(64)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_archive_size: Self::default_archive_size(),
+            max_metadata_size: Self::default_metadata_size(),
+            document_cache_size: Self::default_cache_size(),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The kind `Repository`: one source of packages.
+
+#![expect(
+    unreachable_pub,
+    reason = "the derive of KubeSchema repeats each struct in a private scope"
+)]
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::{BrokerRef, SecretRef, immutable_rule, short_name_rule},
+    text::{DurationString, PackagePattern},
+};
+
+/// A source of packages: where it is, who may read it, and what the registry takes from it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "package.broker",
+    version = "v1alpha1",
+    kind = "Repository",
+    plural = "repositories",
+    shortname = "pbrepo",
+    category = "package-broker",
+    namespaced,
+    derive = "PartialEq",
+    doc = "A source of packages for a PackageBroker: a Composer repository, a git repository or a folder of archives.",
+    selectable = ".spec.brokerRef.name",
+    selectable = ".spec.type",
+    validation = short_name_rule(),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"),
+    printcolumn(name = "Broker", type_ = "string", json_path = ".spec.brokerRef.name", priority = 1),
+    printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("self.type != 'composer' || self.url.matches('^https?://[^/?#[:space:]]+(/[^?#[:space:]]*)?$')")
+        .message("not the URL of a Composer repository; write https://host[/path] without query and fragment")
+        .field_path(".url"),
+    validation = Rule::new("self.type != 'git' || self.url.matches('^((https?|ssh)://[^/?#[:space:]]+/[^?#[:space:]]+|file:///[^?#]+|[A-Za-z0-9._~-]+@[A-Za-z0-9.-]+:[^[:space:]]+)$')")
+        .message("not a git URL; write https://host/path, ssh://git@host/path, git@host:path or file:///path")
+        .field_path(".url"),
+    validation = Rule::new("self.type != 'artifact' || self.url.matches('^(file:///.|[^:]*$)')")
+        .message("not a folder; write its path or a file:///path URL")
+        .field_path(".url"),
+    validation = Rule::new("!self.url.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@') || self.url.matches('^ssh://[^/?#:@]+@[^/?#@]*/')")
+        .message("credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef")
+        .field_path(".url"),
+    validation = Rule::new("self.type == 'git' || !has(self.git)")
+        .message("only a source of type git has this; remove it, or set spec.type to git")
+        .field_path(".git"),
+    validation = Rule::new("self.type == 'composer' || !has(self.sync.mode)")
+        .message("only a source of type composer has a mode, the others are always read whole; remove it")
+        .field_path(".sync.mode"),
+    validation = Rule::new("!has(self.credentialsSecretRef) || (self.type != 'artifact' && !self.url.startsWith('file:'))")
+        .message("a local folder takes no credentials; remove it")
+        .field_path(".credentialsSecretRef")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositorySpec {
+    /// The PackageBroker that serves these packages. Cannot change.
+    #[x_kube(validation = immutable_rule())]
+    pub broker_ref: BrokerRef,
+
+    /// What kind of source it is: `composer`, `git` or `artifact`. Cannot change.
+    #[serde(rename = "type")]
+    #[x_kube(validation = immutable_rule())]
+    pub type_: RepositoryType,
+
+    /// Where the source is. `composer`: `https://repo.example.com`. `git`:
+    /// `https://git.example.com/acme/lib.git`, `ssh://git@host/path`, `git@host:acme/lib.git` or
+    /// `file:///srv/git/lib.git`. `artifact`: a folder, `/srv/artifacts` or
+    /// `file:///srv/artifacts`; a relative path starts at the working directory of the broker.
+    /// Credentials do not belong here: use `credentialsSecretRef`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub url: String,
+
+    /// Which source owns a package name that several have: the one with the highest priority, and
+    /// among equals the first by name. -1000000 to 1000000. Default: `0`.
+    #[serde(default)]
+    #[schemars(range(min = -1_000_000, max = 1_000_000))]
+    pub priority: i32,
+
+    /// Which packages of the source are served. Default: all.
+    #[serde(default, skip_serializing_if = "PackageFilter::is_all")]
+    pub packages: PackageFilter,
+
+    /// Secret with the credentials to read the source. Keys: `username` and `password` (Basic),
+    /// or `token` (Bearer), or `header` (header lines `Name: value`, one a line); with any of them
+    /// `tls.crt` and `tls.key` (client certificate) and `ca.crt` (certificate authority to trust),
+    /// PEM. For git over ssh: `ssh-privatekey` and `known_hosts`, as OpenSSH writes them. They are
+    /// sent to the host in `url` and to no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<SecretRef>,
+
+    /// When the source is read.
+    #[serde(default)]
+    pub sync: RepositorySync,
+
+    /// Options of a source of type `git`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitOptions>,
+}
+
+/// The kinds of sources.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepositoryType {
+    /// A Composer repository over http(s).
+    Composer,
+    /// A git repository with one package; its tags and branches are the versions.
+    Git,
+    /// A folder of zip and tar files with a `composer.json` each.
+    Artifact,
+}
+
+impl RepositoryType {
+    /// The type as it is written in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Composer => "composer",
+            Self::Git => "git",
+            Self::Artifact => "artifact",
+        }
+    }
+}
+
+/// Which packages of a source are served.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageFilter {
+    /// Patterns of the names to serve. Example: `["acme/*"]`. Default: all names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub include: Vec<PackagePattern>,
+
+    /// Patterns of the names to leave out, also where `include` has them.
+    /// Example: `["acme/internal-*"]`. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub exclude: Vec<PackagePattern>,
+}
+
+impl PackageFilter {
+    /// Whether nothing is filtered.
+    pub fn is_all(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+}
+
+/// When a source is read.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositorySync {
+    /// How much of the source is read ahead. Only for type `composer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SyncMode>,
+
+    /// Time between two reads, at least `10s`. Default: `1h`.
+    #[serde(default = "RepositorySync::default_interval")]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]{1,6}(ms|s|m|h))+$') || duration(self) >= duration('10s')")
+        .message("shorter than 10s; write 10s or more"))]
+    pub interval: DurationString,
+
+    /// Longest time that one read may take, at least `1s`. Default: `10m`.
+    #[serde(default = "RepositorySync::default_timeout")]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]{1,6}(ms|s|m|h))+$') || duration(self) >= duration('1s')")
+        .message("shorter than 1s; write 1s or more"))]
+    pub timeout: DurationString,
+}
+
+impl RepositorySync {
+    fn default_interval() -> DurationString {
+        DurationString::minutes(60)
+    }
+
+    fn default_timeout() -> DurationString {
+        DurationString::minutes(10)
+    }
+}
+
+impl Default for RepositorySync {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            interval: Self::default_interval(),
+            timeout: Self::default_timeout(),
+        }
+    }
+}
+
+/// `eager` reads all packages ahead, `lazy` each one on the first request for it. Only for type
+/// `composer`. Default: `eager` where the source publishes a list of names, else `lazy`.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncMode {
+    /// All packages, ahead of any request.
+    Eager,
+    /// Each package on the first request for it.
+    Lazy,
+}
+
+/// Options of a source of type `git`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitOptions {
+    /// Subfolder that holds the package, relative to the root of the repository.
+    /// Example: `packages/lib`. Default: the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^[^/]+(/[^/]+)*/?$') && !self.matches('(^|/)[.][.]?(/|$)')")
+        .message("not a folder within the repository; write a relative path without . and .., for instance packages/lib"))]
+    pub path: Option<String>,
+}

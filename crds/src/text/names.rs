@@ -1,0 +1,108 @@
+//! Texts that mean what they say: patterns, networks and the names of other objects.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{quoting_rule, text_schema};
+
+/// Declares a type that is its text and nothing more.
+macro_rules! plain_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as the user wrote it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+
+plain_text! {
+    /// A pattern of Composer package names, in lower case: `acme/lib`, `acme/*`, `*/*-bundle`, or
+    /// `*` for all. `*` stands for any characters but the slash; alone it stands for every name.
+    PackagePattern
+}
+
+const PACKAGE_PATTERN: &str =
+    "^([*]|[a-z0-9*]+(([_.]|-{1,2})?[a-z0-9*]+)*/[a-z0-9*]+(([_.]|-{1,2})?[a-z0-9*]+)*)$";
+
+text_schema!(
+    PackagePattern,
+    256,
+    [
+        quoting_rule(
+            &format!("self.matches('{PACKAGE_PATTERN}') || self.matches('[A-Z]')"),
+            "a pattern of package names",
+            "write vendor/name with * as wildcard, for instance acme/*",
+        ),
+        json!({
+            "rule": "!self.matches('[A-Z]')",
+            "message": "package names are lower case; write the pattern in lower case",
+            "messageExpression":
+                "'\"' + self + '\" has capitals and package names have none; write ' + self.lowerAscii()",
+        }),
+    ]
+);
+
+plain_text! {
+    /// A network in CIDR notation, IPv4 or IPv6: `10.0.0.0/8`, `fd00::/8`, `127.0.0.1/32`.
+    Cidr
+}
+
+text_schema!(
+    Cidr,
+    64,
+    [quoting_rule(
+        "isCIDR(self)",
+        "a network in CIDR notation",
+        "write address/bits, for instance 10.0.0.0/8 or 192.0.2.7/32",
+    )]
+);
+
+plain_text! {
+    /// The name of an object of these kinds: an RFC 1123 subdomain of at most 63 characters.
+    ObjectName
+}
+
+text_schema!(
+    ObjectName,
+    63,
+    [quoting_rule(
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "an object name",
+        "use lower case letters, digits, - and ., starting and ending with a letter or digit",
+    )]
+);
+
+plain_text! {
+    /// A key of a Secret: letters, digits, `-`, `_` and `.`.
+    SecretKey
+}
+
+text_schema!(
+    SecretKey,
+    253,
+    [quoting_rule(
+        "self.matches('^[-._a-zA-Z0-9]+$')",
+        "a key of a Secret",
+        "use letters, digits, -, _ and . only",
+    )]
+);
+
+impl Default for SecretKey {
+    /// The key of a Secret that holds a token and nothing else.
+    fn default() -> Self {
+        Self::from("token")
+    }
+}

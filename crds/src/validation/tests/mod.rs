@@ -1,0 +1,257 @@
+//! For each rule and bound a document that keeps it and one that breaks it, with the exact words.
+
+mod rejected;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn broker(spec: Value) -> Value {
+    let mut document = json!({
+        "apiVersion": API_VERSION, "kind": "PackageBroker", "metadata": {"name": "main"},
+    });
+    document["spec"] = spec;
+    document
+}
+
+/// A Repository of a type and URL with more fields in its spec.
+fn repository(kind: &str, url: &str, more: Value) -> Value {
+    let mut spec = json!({"brokerRef": {"name": "main"}, "type": kind, "url": url});
+    merge(&mut spec, more);
+    json!({"apiVersion": API_VERSION, "kind": "Repository", "metadata": {"name": "acme"}, "spec": spec})
+}
+
+fn composer(more: Value) -> Value {
+    repository("composer", "https://repo.example.com", more)
+}
+
+fn git(url: &str) -> Value {
+    repository("git", url, json!({}))
+}
+
+fn token(more: Value) -> Value {
+    let mut spec = json!({"brokerRef": {"name": "main"}});
+    merge(&mut spec, more);
+    json!({"apiVersion": API_VERSION, "kind": "AccessToken", "metadata": {"name": "ci"}, "spec": spec})
+}
+
+fn named(name: Value) -> Value {
+    let mut document = broker(json!({}));
+    document["metadata"] = name;
+    document
+}
+
+fn merge(into: &mut Value, more: Value) {
+    let Value::Object(more) = more else {
+        panic!("not a map")
+    };
+    for (name, value) in more {
+        into[name] = value;
+    }
+}
+
+fn verdict(document: &Value) -> String {
+    match admit(document) {
+        Ok(_) => String::new(),
+        Err(errors) => errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    }
+}
+
+fn patterns(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("acme/p{number}")).collect()
+}
+
+#[test]
+fn accepts() {
+    let long = "x".repeat(63);
+    let accepted = [
+        broker(json!({})),
+        broker(json!({"externalUrl": null})),
+        broker(json!({"externalUrl": "https://packages.example.com"})),
+        broker(json!({"externalUrl": "http://127.0.0.1:8080/composer/"})),
+        broker(json!({"ownedNames": ["acme/*", "*", "*/*-bundle", "a/b_c.d--e"]})),
+        broker(json!({"ownedNames": patterns(256)})),
+        broker(json!({"packagist": {"enabled": true}})),
+        broker(
+            json!({"packagist": {"url": "https://mirror.example.com/composer", "mode": "lazy"}}),
+        ),
+        broker(json!({"packagist": {"url": "http://10.0.0.1"}, "egress": {"allowHttp": true}})),
+        broker(
+            json!({"egress": {"allowedNetworks": ["127.0.0.0/8", "::1/128"], "allowFileUrls": true}}),
+        ),
+        broker(json!({"sync": {"maxConcurrent": 1, "perHost": 64}})),
+        broker(
+            json!({"limits": {"maxArchiveSize": "2Gi", "maxMetadataSize": "65536", "documentCacheSize": "1M"}}),
+        ),
+        named(json!({"name": long, "namespace": "team-a"})),
+        named(
+            json!({"name": "a.b", "labels": {"app.kubernetes.io/name": "x", "a": ""}, "annotations": {"note": "any text"}}),
+        ),
+        named(
+            json!({"name": "a", "uid": "1", "resourceVersion": "1", "generation": 2, "managedFields": [{}], "creationTimestamp": "2026-01-01T00:00:00Z"}),
+        ),
+        composer(json!({})),
+        composer(
+            json!({"priority": -1_000_000, "packages": {"include": ["acme/*"], "exclude": ["acme/x"]}}),
+        ),
+        composer(json!({"sync": {"mode": "lazy", "interval": "10s", "timeout": "1s"}})),
+        composer(json!({"sync": {"mode": "eager", "interval": "1h30m"}})),
+        composer(json!({"credentialsSecretRef": {"name": "creds"}})),
+        repository("composer", "http://127.0.0.1:8080/a/b", json!({})),
+        git("https://git.example.com/acme/lib.git"),
+        git("http://git.example.com/acme/lib"),
+        git("ssh://git@git.example.com:2222/acme/lib.git"),
+        git("ssh://git.example.com/acme/lib.git"),
+        git("git@git.example.com:acme/lib.git"),
+        git("file:///srv/git/lib.git"),
+        repository(
+            "git",
+            "https://h/x",
+            json!({"git": {"path": "packages/lib"}}),
+        ),
+        repository(
+            "git",
+            "https://h/x",
+            json!({"git": {"path": ".github/..x"}, "credentialsSecretRef": {"name": "a"}}),
+        ),
+        repository("artifact", "/srv/artifacts", json!({})),
+        repository("artifact", "../my artifacts", json!({})),
+        repository("artifact", "file:///srv/artifacts", json!({})),
+        token(json!({})),
+        token(
+            json!({"permission": "read", "scopes": {"packages": ["acme/*"], "repositories": ["acme"]}}),
+        ),
+        token(json!({"expiresAt": "2027-01-31T00:00:00Z"})),
+        token(json!({"expiresAt": "2027-01-31T00:00:00.5+02:00"})),
+        token(json!({"existingSecretRef": {"name": "ci"}})),
+        token(json!({"existingSecretRef": {"name": "ci", "key": "pb_token.v1"}})),
+    ];
+    for document in accepted {
+        assert_eq!(verdict(&document), "", "{document}");
+    }
+}
+
+#[test]
+fn what_cannot_change_does_not() {
+    const FIXED: &str =
+        "cannot change; delete the object, or give the one with the new value another name";
+    let update = |old: &Value, new: &Value| match admit_update(old, new) {
+        Ok(_) => String::new(),
+        Err(errors) => errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    let old = composer(json!({}));
+    assert_eq!(update(&old, &composer(json!({"priority": 3}))), "");
+    assert_eq!(
+        update(&old, &composer(json!({"url": "https://other.example.com"}))),
+        ""
+    );
+    assert_eq!(
+        update(&old, &composer(json!({"brokerRef": {"name": "other"}}))),
+        format!("spec.brokerRef: {FIXED}")
+    );
+    assert_eq!(
+        update(
+            &old,
+            &composer(json!({"type": "git", "url": "https://h/x"}))
+        ),
+        format!("spec.type: {FIXED}")
+    );
+    assert_eq!(
+        update(
+            &token(json!({})),
+            &token(json!({"brokerRef": {"name": "b"}}))
+        ),
+        format!("spec.brokerRef: {FIXED}")
+    );
+    assert_eq!(
+        update(&old, &broker(json!({}))),
+        "kind: is not that of the object to change; compare an object with its own earlier form"
+    );
+}
+
+#[test]
+fn several_mistakes_are_reported_at_once_and_none_twice() {
+    let document = composer(json!({
+        "sync": {"interval": "5", "every": "1h"}, "priority": "x", "packages": {"include": ["X/Y"]},
+    }));
+    let Err(errors) = admit(&document) else {
+        panic!("admitted")
+    };
+    let mut paths: Vec<String> = errors.iter().map(|error| error.path.to_string()).collect();
+    paths.sort();
+    assert_eq!(
+        paths,
+        [
+            "spec.packages.include[0]",
+            "spec.priority",
+            "spec.sync.every",
+            "spec.sync.interval"
+        ]
+    );
+}
+
+#[test]
+fn defaults_are_applied() {
+    let Ok(Admitted::PackageBroker(broker)) =
+        admit(&broker(json!({"limits": {"maxArchiveSize": "1Gi"}})))
+    else {
+        panic!("not admitted")
+    };
+    assert_eq!(broker.spec.packagist.url, "https://repo.packagist.org");
+    assert_eq!(
+        (broker.spec.sync.max_concurrent, broker.spec.sync.per_host),
+        (4, 8)
+    );
+    assert_eq!(broker.spec.limits.max_archive_size.bytes(), 1 << 30);
+    assert_eq!(broker.spec.limits.max_metadata_size.bytes(), 128 << 20);
+    let Ok(Admitted::Repository(repository)) = admit(&composer(json!({"sync": {"mode": "lazy"}})))
+    else {
+        panic!("not admitted")
+    };
+    assert_eq!(repository.spec.sync.interval.duration().as_secs(), 3600);
+    assert_eq!(repository.spec.sync.timeout.duration().as_secs(), 600);
+    let Ok(Admitted::AccessToken(token)) =
+        admit(&token(json!({"existingSecretRef": {"name": "x"}})))
+    else {
+        panic!("not admitted")
+    };
+    assert_eq!(
+        token
+            .spec
+            .existing_secret_ref
+            .map(|reference| reference.key.to_string()),
+        Some("token".to_owned())
+    );
+    assert!(token.spec.scopes.is_all());
+}
+
+/// Rust code that builds a spec with `Default` means the same as a document that says nothing.
+#[test]
+fn defaults_in_rust_and_in_the_schema_agree() {
+    let Ok(Admitted::PackageBroker(admitted)) = admit(&broker(json!({}))) else {
+        panic!("not admitted")
+    };
+    assert_eq!(admitted.spec, crate::PackageBrokerSpec::default());
+}
+
+#[test]
+fn secrets_in_urls_are_not_repeated() {
+    for url in [
+        "https://user:hunter2@h/x",
+        "https://h/?token=hunter2",
+        "ssh://git:hunter2@h/x",
+    ] {
+        for kind in ["composer", "git", "artifact"] {
+            let said = verdict(&repository(kind, url, json!({})));
+            assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The client: one request, one connection.
+
+use std::io::{BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::net::{AddressFamily, SocketType};
+
+use super::message::{BodyEnd, find, read_body, read_headers, read_line};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An answer, its body read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    /// The body as it came, without transfer encoding.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// Header lines in their order; names in lower case.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("status {}, not JSON: {}", self.status, self.text()))
+    }
+}
+
+/// A request that has not been sent yet.
+#[derive(Debug, Clone)]
+pub struct Call {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    source: Ipv4Addr,
+}
+
+impl Call {
+    /// A request of an `http://127.0.0.1:port/…` URL.
+    pub fn new(method: &str, url: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            source: Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// Itself with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Itself with a body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Itself from another address of this machine, for instance 127.0.0.2.
+    #[must_use]
+    pub fn from(mut self, source: Ipv4Addr) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Sends it and reads the answer. Redirects are not followed.
+    pub fn send(&self) -> Result<Answer> {
+        let Self { method, url, .. } = self;
+        self.exchange().with_context(|| format!("{method} {url}"))
+    }
+
+    fn exchange(&self) -> Result<Answer> {
+        let (host, path) = split(&self.url)?;
+        let mut head = Vec::new();
+        write!(
+            head,
+            "{} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
+            self.method
+        )?;
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n")?;
+        }
+        if !self.body.is_empty() {
+            write!(head, "Content-Length: {}\r\n", self.body.len())?;
+        }
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(&self.body);
+        let stream = connect(host, self.source)?;
+        // A server may answer and close before it has read everything; its answer counts.
+        let sent = (&stream).write_all(&head);
+        read_answer(&stream, self.method == "HEAD").or_else(|error| {
+            sent?;
+            Err(error)
+        })
+    }
+}
+
+/// GET of an `http://host:port/…` URL with extra headers. Redirects are not followed.
+pub fn get(url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    let call = Call::new("GET", url);
+    headers
+        .iter()
+        .fold(call, |call, (name, value)| call.header(name, value))
+        .send()
+}
+
+/// Sends bytes as they are to the server of a URL, and reads its answer to the first request in
+/// them.
+pub fn exchange_bytes(url: &str, bytes: &[u8]) -> Result<Answer> {
+    let (host, _) = split(url)?;
+    let stream = connect(host, Ipv4Addr::LOCALHOST)?;
+    let sent = (&stream).write_all(bytes);
+    let head_only = bytes.starts_with(b"HEAD ");
+    read_answer(&stream, head_only).or_else(|error| {
+        sent?;
+        Err(error)
+    })
+}
+
+fn split(url: &str) -> Result<(&str, &str)> {
+    let rest = url
+        .strip_prefix("http://")
+        .context("only http:// is spoken here")?;
+    Ok(rest
+        .find('/')
+        .map_or((rest, "/"), |slash| rest.split_at(slash)))
+}
+
+fn connect(host: &str, source: Ipv4Addr) -> Result<TcpStream> {
+    let stream = if source == Ipv4Addr::LOCALHOST {
+        TcpStream::connect(host)?
+    } else {
+        let address: SocketAddrV4 = host.parse().context("not an IPv4 address and a port")?;
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;
+        rustix::net::connect(&socket, &address)?;
+        TcpStream::from(socket)
+    };
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    Ok(stream)
+}
+
+fn read_answer(stream: &TcpStream, head_only: bool) -> Result<Answer> {
+    let mut reader = BufReader::new(stream);
+    let line = read_line(&mut reader)?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.with_context(|| format!("not an HTTP status line: {line:?}"))?;
+    let headers = read_headers(&mut reader)?;
+    let body = match status {
+        204 | 304 => Vec::new(),
+        _ if head_only => Vec::new(),
+        _ => read_body(&mut reader, &headers, BodyEnd::Close)?,
+    };
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}

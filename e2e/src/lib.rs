@@ -1,0 +1,19 @@
+//! Harness of the end-to-end suites: real `composer`, real `git`, the real `package-broker`.
+//!
+//! Everything here runs on loopback with ports the kernel chose, and every server is a child
+//! process (or a thread) that ends with the value that owns it, or with this process at the
+//! latest. The tasks of `cargo xtask` use the same pieces, so that the demo shows what the
+//! tests test.
+
+pub mod archive;
+pub mod broker;
+pub mod cache;
+pub mod composer;
+pub mod composer_repository;
+pub mod debian;
+pub mod git;
+pub mod http;
+pub mod lock;
+pub mod manifests;
+pub mod process;
+pub mod tree;

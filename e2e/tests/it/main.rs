@@ -1,0 +1,19 @@
+//! End-to-end tests: real Composer clients against the real `package-broker`.
+//!
+//! They need what `cargo xtask test` gets (PHP, several Composer versions, Debian sources) and
+//! the built program; without them they fail and say so.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod clients;
+mod conditional;
+mod debian_packages;
+mod examples;
+mod harness;
+mod routes;
+mod support;
+mod upstream;
+mod world;

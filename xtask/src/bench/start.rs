@@ -1,0 +1,54 @@
+//! Starting with 10 000 packages stored, and the memory taken when idle.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use package_broker_e2e::manifests::Manifests;
+use serde_json::json;
+
+use super::Bench;
+use super::archive::resident;
+use super::documents::{Loaded, loaded};
+use super::report::{Reach, Row, median};
+
+const PACKAGES: usize = 10_000;
+const ROUNDS: usize = 5;
+
+pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let folder = bench.fresh("start")?;
+    let Loaded { broker, upstream } = loaded(bench, &folder, PACKAGES, 10)?;
+    drop(broker);
+    let url = upstream.url();
+    // Without its upstream, so that only the start is measured and not the sync after it.
+    drop(upstream);
+    let manifests = Manifests::on_loopback().repository("bench", "composer", &url, &json!({}));
+    let mut times = Vec::new();
+    let mut memory = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let broker = bench.broker(&folder, &manifests)?;
+        times.push(began.elapsed().as_secs_f64());
+        TcpStream::connect(broker.url().trim_start_matches("http://"))?;
+        std::thread::sleep(Duration::from_secs(2));
+        memory.push(resident(broker.id())? as f64 / 1_048_576.0);
+    }
+    Ok(vec![
+        Row {
+            work: "start with 10 000 packages stored",
+            ours: "until it accepts requests".to_owned(),
+            against: "-".to_owned(),
+            figure: median(times),
+            unit: "s",
+            reach: Reach::AtMost(0.3),
+        },
+        Row {
+            work: "idle memory after that start",
+            ours: "resident, 2 s after".to_owned(),
+            against: "-".to_owned(),
+            figure: median(memory),
+            unit: "MiB",
+            reach: Reach::AtMost(40.0),
+        },
+    ])
+}

@@ -1,0 +1,124 @@
+//! Syncs of a Composer repository: the first, against the bare time to fetch it, and one that finds nothing new.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use package_broker_e2e::manifests::Manifests;
+use serde_json::json;
+use sha1::{Digest, Sha1};
+
+use super::documents::{Loaded, loaded, wait_until_ready};
+use super::nginx::Nginx;
+use super::report::{Reach, Row, median};
+use super::{Bench, corpus, fetch};
+
+const PACKAGES: usize = 5_000;
+const VERSIONS: usize = 30;
+const ROUNDS: usize = 3;
+const CONNECTIONS: usize = 8;
+
+pub(super) fn first(bench: &Bench) -> Result<Vec<Row>> {
+    let folder = bench.fresh("sync")?;
+    let files = folder.join("upstream");
+    corpus::write(&files, PACKAGES, VERSIONS)?;
+    let upstream = Nginx::serve(&folder.join("upstream-nginx"), &files, &[], false)?;
+    let paths: Vec<String> = (0..PACKAGES)
+        .flat_map(|number| {
+            ["", "~dev"].map(|channel| format!("/p2/{}{channel}.json", corpus::name(number)))
+        })
+        .collect();
+    let spec = json!({"egress": {"allowedNetworks": ["127.0.0.0/8"], "allowHttp": true}, "sync": {"maxConcurrent": CONNECTIONS, "perHost": CONNECTIONS}});
+    let mut ours = Vec::new();
+    let mut bare = Vec::new();
+    let mut bytes = 0;
+    for round in 0..ROUNDS {
+        let (time, total) = fetch::all(upstream.address(), &paths, CONNECTIONS)?;
+        bare.push(time.as_secs_f64());
+        bytes = total;
+        let round = bench.fresh(&format!("sync/round-{round}"))?;
+        let manifests = Manifests::with_broker(&spec).repository(
+            "bench",
+            "composer",
+            &upstream.url(),
+            &json!({}),
+        );
+        let broker = bench.broker(&round, &manifests)?;
+        let began = Instant::now();
+        wait_until_ready(&broker)?;
+        let waited = began.elapsed().as_secs_f64();
+        ours.push(seconds_in_log(&broker.log()).unwrap_or(waited));
+    }
+    let ratios = ours
+        .iter()
+        .zip(&bare)
+        .map(|(ours, bare)| ours / bare)
+        .collect();
+    Ok(vec![Row {
+        work: "first sync, 5 000 packages x 30 versions",
+        ours: format!("{:.2} s", median(ours)),
+        against: format!("bare fetch {:.2} s, {} MB", median(bare), bytes / 1_000_000),
+        figure: median(ratios),
+        unit: "x",
+        reach: Reach::AtMost(1.5),
+    }])
+}
+
+/// The time a finished sync gives in its log line.
+pub(super) fn seconds_in_log(log: &str) -> Option<f64> {
+    let line = log.lines().find(|line| line.contains(" synced "))?;
+    let (_, seconds) = line.split_once("seconds=")?;
+    seconds.split_whitespace().next()?.parse().ok()
+}
+
+pub(super) fn unchanged(bench: &Bench) -> Result<Vec<Row>> {
+    let folder = bench.fresh("unchanged")?;
+    let packages = 500;
+    let Loaded { broker, upstream } = loaded(bench, &folder, packages, 5)?;
+    let data = broker.data().to_owned();
+    drop(broker);
+    upstream.take_log()?;
+    let state =
+        || -> Result<Vec<u8>> { Ok(Sha1::digest(fs::read(data.join("state.db"))?).to_vec()) };
+    let before = state()?;
+    let manifests =
+        Manifests::on_loopback().repository("bench", "composer", &upstream.url(), &json!({}));
+    let broker = bench.broker(&folder, &manifests)?;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while seconds_in_log(&broker.log()).is_none() {
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "no sync ended:\n{}",
+            broker.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(broker);
+    let log = upstream.take_log()?;
+    let documents = 2 * packages + 1;
+    let conditional = log.iter().filter(|line| line.starts_with("304 ")).count();
+    anyhow::ensure!(
+        conditional == log.len(),
+        "of {} requests only {conditional} were answered 304",
+        log.len()
+    );
+    let writes = u8::from(state().context("after the second sync")? != before);
+    Ok(vec![
+        Row {
+            work: "sync with nothing changed: requests a document",
+            ours: format!("{} conditional requests", log.len()),
+            against: format!("{documents} documents"),
+            figure: log.len() as f64 / documents as f64,
+            unit: "",
+            reach: Reach::AtMost(1.0),
+        },
+        Row {
+            work: "sync with nothing changed: database changed",
+            ours: "state.db compared byte for byte".to_owned(),
+            against: "-".to_owned(),
+            figure: f64::from(writes),
+            unit: "",
+            reach: Reach::AtMost(0.0),
+        },
+    ])
+}

@@ -1,0 +1,81 @@
+//! The one front door of this repository: `cargo xtask demo | test | lint | crds | bench`.
+//!
+//! Each command says what it does while it does it, keeps what it downloads in a cache outside
+//! the repository, and ends every process it started, also on failure and on Ctrl-C.
+
+mod bench;
+mod crds;
+mod demo;
+mod lint;
+mod process;
+mod setup;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the Package Broker repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install packages with Composer from git, Composer and artifact sources, on this machine
+    Demo,
+    /// Get what the tests need, then run them all
+    Test {
+        /// Only get what the tests need, to run single ones with `cargo test` afterwards
+        #[arg(long)]
+        setup_only: bool,
+        /// Passed on to `cargo test --workspace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Compare the broker with nginx, with Composer and with bare fetches, side by side
+    Bench(bench::Options),
+    /// Format check, clippy, generated files, dependency policy
+    Lint,
+    /// Write the CRD YAML from the Rust types
+    Crds {
+        /// Only check that the committed YAML is current
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let task = Arguments::parse().task;
+    let result = package_broker_e2e::process::end_children_on_signals().and_then(|()| match task {
+        Task::Demo => demo::demo(),
+        Task::Test {
+            setup_only: true, ..
+        } => test::set_up(),
+        Task::Test { arguments, .. } => test::test(&arguments),
+        Task::Bench(options) => bench::bench(&options),
+        Task::Lint => lint::lint(),
+        Task::Crds { check } => crds::crds(check),
+    });
+    if package_broker_e2e::process::interrupted() {
+        eprintln!("stopped; every process that was started has ended");
+        return ExitCode::from(130);
+    }
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn workspace() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_owned()
+}
