@@ -1,6 +1,6 @@
 //! Accepting connections, and letting them end.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use axum::{body::Body, http::Request, response::Response};
 use hyper::body::Incoming;
@@ -9,7 +9,11 @@ use hyper_util::{
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
@@ -20,7 +24,45 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// The longest time a client may take for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves connections until `stop`, then waits up to `deadline` for requests in flight.
+/// Serves connections on one thread for each core until `stop`, then waits up to `deadline` for requests in flight.
+///
+/// Each thread has an event loop of its own and accepts for itself: a request that is answered from memory never moves
+/// between threads. The set holds one task for each thread.
+///
+/// # Errors
+/// When the listener cannot be shared or an event loop cannot be started.
+pub(crate) fn serve_on_every_core<S>(
+    listener: TcpListener,
+    service: &S,
+    stop: &CancellationToken,
+    deadline: Duration,
+) -> io::Result<JoinSet<()>>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let listener = listener.into_std()?;
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut threads = JoinSet::new();
+    for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (listener, slots) = (listener.try_clone()?, Arc::clone(&slots));
+        let (service, stop) = (service.clone(), stop.clone());
+        threads.spawn_blocking(move || {
+            runtime.block_on(async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => accept_all(listener, service, slots, stop, deadline).await,
+                    Err(error) => tracing::error!(%error, "a thread cannot accept connections"),
+                }
+            });
+        });
+    }
+    Ok(threads)
+}
+
+/// Serves connections on the event loop of the caller until `stop`, then waits up to `deadline` for requests in flight.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     service: S,
@@ -30,8 +72,21 @@ pub(crate) async fn serve<S>(
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    accept_all(listener, service, slots, stop, deadline).await;
+}
+
+async fn accept_all<S>(
+    listener: TcpListener,
+    service: S,
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
+    deadline: Duration,
+) where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let graceful = GracefulShutdown::new();
-    let slots = std::sync::Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -42,7 +97,7 @@ pub(crate) async fn serve<S>(
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(30)));
     while let Some((stream, peer)) = accept(&listener, &stop).await {
-        let Ok(slot) = std::sync::Arc::clone(&slots).acquire_owned().await else {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             break;
         };
         // Answers are written whole; waiting to fill packets only delays them.

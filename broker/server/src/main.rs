@@ -11,6 +11,10 @@ mod tokens;
 
 use std::process::ExitCode;
 
+/// Many small allocations a request, from few threads, is what it is good at; memory goes back to the system when idle.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Fails only if a provider is there already, which then serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();

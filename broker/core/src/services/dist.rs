@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::FutureExt;
 use quick_cache::sync::Cache;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     catalog::Catalog,
@@ -97,7 +97,10 @@ pub struct DistService {
 }
 
 impl DistService {
-    /// A service over the shared memory.
+    /// A service over the shared memory. Archives are fetched on the runtime of the caller.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub fn new(
         database: Arc<dyn Database>,
         storage: Arc<dyn Storage>,
@@ -115,7 +118,7 @@ impl DistService {
             syncs,
             publisher,
             telemetry,
-            fetches: Flights::default(),
+            fetches: Flights::on(Handle::current()),
             known: Cache::new(MAX_KNOWN),
             slots: Semaphore::new(MAX_FETCHES),
         }

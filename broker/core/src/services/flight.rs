@@ -10,27 +10,30 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use tokio::runtime::Handle;
 
-/// Runs at most one task per key at a time. The task goes on when those who wait go away.
+/// Runs at most one task per key at a time. The task goes on when those who wait go away, also if the event loop they
+/// wait on ends: all tasks run on one runtime of their own choice.
 pub struct Flights<K, V: Clone> {
     running: Arc<Mutex<Running<K, V>>>,
+    runtime: Handle,
 }
 
 type Running<K, V> = HashMap<K, Shared<BoxFuture<'static, Option<V>>>>;
-
-impl<K, V: Clone> Default for Flights<K, V> {
-    fn default() -> Self {
-        Self {
-            running: Arc::default(),
-        }
-    }
-}
 
 impl<K, V> Flights<K, V>
 where
     K: Eq + Hash + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
+    /// No work yet. What is to come runs on `runtime`.
+    pub fn on(runtime: Handle) -> Self {
+        Self {
+            running: Arc::default(),
+            runtime,
+        }
+    }
+
     /// Joins the work under `key`, or starts `work` if none is running. `None` if the work panicked or the program
     /// is shutting down.
     pub async fn join(&self, key: K, work: impl FnOnce() -> BoxFuture<'static, V>) -> Option<V> {
@@ -50,7 +53,7 @@ where
     fn start(&self, key: K, work: BoxFuture<'static, V>) -> Shared<BoxFuture<'static, Option<V>>> {
         let running = Arc::clone(&self.running);
         let done = Landed { running, key };
-        let task = tokio::spawn(async move {
+        let task = self.runtime.spawn(async move {
             let _done = done;
             work.await
         });
@@ -81,7 +84,7 @@ mod tests {
 
     #[tokio::test]
     async fn sixteen_wait_for_one() {
-        let flights: Arc<Flights<u32, u32>> = Arc::default();
+        let flights: Arc<Flights<u32, u32>> = Arc::new(Flights::on(Handle::current()));
         let runs = Arc::new(AtomicU32::new(0));
         let waiting = (0..16).map(|_| {
             let (flights, runs) = (Arc::clone(&flights), Arc::clone(&runs));
@@ -104,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_work_goes_on_when_the_first_asker_leaves() {
-        let flights: Arc<Flights<u32, u32>> = Arc::default();
+        let flights: Arc<Flights<u32, u32>> = Arc::new(Flights::on(Handle::current()));
         let work = || {
             async {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -120,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_the_flight() {
-        let flights: Flights<u32, u32> = Flights::default();
+        let flights: Flights<u32, u32> = Flights::on(Handle::current());
         assert_eq!(
             flights.join(7, || async { panic!("test") }.boxed()).await,
             None

@@ -17,7 +17,7 @@ use std::{
 };
 
 use quick_cache::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 pub use error::{ReadError, SyncError};
 pub use run::SyncReport;
@@ -77,7 +77,10 @@ impl Opened {
 }
 
 impl SyncService {
-    /// A service that reads through `sources`.
+    /// A service that reads through `sources`, on the runtime of the caller.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub fn new(
         sources: Arc<dyn Sources>,
         database: Arc<dyn Database>,
@@ -92,7 +95,7 @@ impl SyncService {
             publisher,
             telemetry,
             open: Mutex::default(),
-            on_demand: Flights::default(),
+            on_demand: Flights::on(Handle::current()),
             absent: Cache::new(MAX_ABSENT),
             slots: Semaphore::new(MAX_ON_DEMAND),
         }

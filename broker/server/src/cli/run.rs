@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     embedded::{self, ReplaceableSources},
     installation,
-    listen::serve,
+    listen::{serve, serve_on_every_core},
     logging::{self, LogFormat},
     manifests::{self, Desired, Manifests, Watcher},
     routes::{self, App, Health, metrics::Metrics},
@@ -81,7 +81,8 @@ async fn run(
     let running = Running::start(&args, &desired, &addresses, &stop).await?;
     let deadline = Duration::from_secs(args.shutdown_seconds);
     let app = Arc::clone(&running.app);
-    let serving = tokio::spawn(serve(public, routes::public(&app), stop.clone(), deadline));
+    let serving = serve_on_every_core(public, &routes::public(&app), &stop, deadline)
+        .context("the server cannot start")?;
     let probing = tokio::spawn(serve(
         operations,
         routes::operations(&app),
@@ -97,7 +98,7 @@ async fn run(
     }
     app.health.stopping();
     stop.cancel();
-    serving.await.context("the server stopped")?;
+    serving.join_all().await;
     running.scheduler.ended().await;
     // Probes are answered to the very end.
     probing.abort();

@@ -68,7 +68,7 @@ fn clean_path(path: &str) -> Result<Option<String>, SourceError> {
     if path.starts_with('/') || parts.contains(&"..") {
         return Err(SourceError::Misconfigured {
             problem: format!("the path \"{path}\" leaves the repository"),
-            fix: "write Repository spec.path relative to the top of the repository, like packages/lib".to_owned(),
+            fix: "write Repository spec.git.path relative to the top of the repository, like packages/lib".to_owned(),
         });
     }
     Ok((!parts.is_empty()).then(|| parts.join("/")))
