@@ -2,12 +2,11 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use axum::{body::Body, http::Request, response::Response};
-use hyper::body::Incoming;
+use axum::{Router, body::Body, http::Request, response::Response};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -15,9 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
-
-use crate::routes::Peer;
+use tower::ServiceExt;
 
 /// Connections at once. Each holds little, but not nothing.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -31,15 +28,15 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the listener cannot be shared or an event loop cannot be started.
-pub(crate) fn serve_on_every_core<S>(
+pub(crate) fn serve_on_every_core<S, F>(
     listener: TcpListener,
     service: &S,
     stop: &CancellationToken,
     deadline: Duration,
 ) -> io::Result<JoinSet<()>>
 where
-    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     let listener = listener.into_std()?;
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -63,28 +60,28 @@ where
 }
 
 /// Serves connections on the event loop of the caller until `stop`, then waits up to `deadline` for requests in flight.
-pub(crate) async fn serve<S>(
+pub(crate) async fn serve<S, F>(
     listener: TcpListener,
     service: S,
     stop: CancellationToken,
     deadline: Duration,
 ) where
-    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     accept_all(listener, service, slots, stop, deadline).await;
 }
 
-async fn accept_all<S>(
+async fn accept_all<S, F>(
     listener: TcpListener,
     service: S,
     slots: Arc<Semaphore>,
     stop: CancellationToken,
     deadline: Duration,
 ) where
-    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
@@ -103,14 +100,11 @@ async fn accept_all<S>(
         // Answers are written whole; waiting to fill packets only delays them.
         let _ = stream.set_nodelay(true);
         let service = service.clone();
-        let per_connection = tower::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            service.clone().oneshot(request.map(Body::new))
+        let per_connection = service_fn(move |request| {
+            let answer = service(peer, request);
+            async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = builder.serve_connection_with_upgrades(
-            TokioIo::new(stream),
-            TowerToHyperService::new(per_connection),
-        );
+        let connection = builder.serve_connection(TokioIo::new(stream), per_connection);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -129,6 +123,12 @@ async fn accept_all<S>(
             "requests were cut off at the end of the shutdown deadline"
         );
     }
+}
+
+/// The answer of a router.
+pub(crate) async fn answer_with(router: Router, request: Request<Incoming>) -> Response {
+    let Ok(response) = router.oneshot(request.map(Body::new)).await;
+    response
 }
 
 /// The next connection; `None` once told to stop.

@@ -31,13 +31,12 @@ pub(crate) fn declared(
     let mut made = BTreeSet::new();
     for (resource, brought) in &desired.tokens {
         let name = resource.metadata.name.clone().unwrap_or_default();
-        let secret = match brought {
-            Some(secret) => secret.clone(),
-            None => {
-                made.insert(name.clone());
-                kept_or_made(&folder.join(&name), external_url)
-                    .with_context(|| format!("AccessToken \"{name}\""))?
-            }
+        let secret = if let Some(secret) = brought {
+            secret.clone()
+        } else {
+            made.insert(name.clone());
+            kept_or_made(&folder.join(&name), external_url)
+                .with_context(|| format!("AccessToken \"{name}\""))?
         };
         records.push(record(resource, name, &secret)?);
     }

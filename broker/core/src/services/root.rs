@@ -85,7 +85,7 @@ impl Outline {
             // A private repository's include patterns are claims and so are there already.
             match reach.listing {
                 Listing::Names(names) => {
-                    outline.names.extend(names.iter().filter(may_have).cloned())
+                    outline.names.extend(names.iter().filter(may_have).cloned());
                 }
                 _ if !repository.filter.include.is_empty() => {
                     let include = repository

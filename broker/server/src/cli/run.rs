@@ -5,7 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use package_broker_core::{
-    broker::Broker, domain::installation::Installation, sync::schedule::Scheduler,
+    broker::Broker,
+    domain::installation::{Installation, Limits},
+    sync::schedule::Scheduler,
 };
 use tokio::{
     net::TcpListener,
@@ -16,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     embedded::{self, ReplaceableSources},
     installation,
-    listen::{serve, serve_on_every_core},
+    listen::{answer_with, serve, serve_on_every_core},
     logging::{self, LogFormat},
     manifests::{self, Desired, Manifests, Watcher},
     routes::{self, App, Health, metrics::Metrics},
@@ -26,7 +28,7 @@ use crate::{
 /// Options of `run`.
 #[derive(Parser)]
 pub(super) struct Args {
-    /// A manifest, or a folder of manifests: PackageBroker, Repository, AccessToken and Secret documents.
+    /// A manifest, or a folder of manifests: `PackageBroker`, `Repository`, `AccessToken` and `Secret` documents.
     /// May be given several times. Changes are taken up while running.
     #[arg(short, long = "file", required = true)]
     file: Vec<PathBuf>,
@@ -81,11 +83,16 @@ async fn run(
     let running = Running::start(&args, &desired, &addresses, &stop).await?;
     let deadline = Duration::from_secs(args.shutdown_seconds);
     let app = Arc::clone(&running.app);
-    let serving = serve_on_every_core(public, &routes::public(&app), &stop, deadline)
-        .context("the server cannot start")?;
+    let answer = {
+        let app = Arc::clone(&app);
+        move |peer, request| routes::answer(Arc::clone(&app), peer, request)
+    };
+    let serving =
+        serve_on_every_core(public, &answer, &stop, deadline).context("the server cannot start")?;
+    let probes = routes::operations(&app);
     let probing = tokio::spawn(serve(
         operations,
-        routes::operations(&app),
+        move |_, request| answer_with(probes.clone(), request),
         CancellationToken::new(),
         deadline,
     ));
@@ -175,7 +182,7 @@ impl Running {
         let sources = Arc::new(ReplaceableSources::new(factory));
         let ports = embedded::open(&args.data, Arc::clone(&sources) as _).await?;
         let nothing =
-            Installation::new(&addresses.url(), Vec::new(), Vec::new(), Default::default());
+            Installation::new(&addresses.url(), Vec::new(), Vec::new(), Limits::default());
         let broker = Broker::open(ports, nothing, spec.limits.document_cache_size.bytes()).await?;
         let scheduler = Scheduler::new(Arc::clone(&broker.syncs), stop.child_token());
         let app = Arc::new(App {

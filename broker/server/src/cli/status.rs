@@ -60,30 +60,34 @@ fn table(status: &Status) -> String {
         .map(str::to_owned),
     ];
     rows.extend(status.repositories.iter().map(row));
+    let packages = counted(status.packages, "package");
+    let tokens = counted(status.tokens, "token");
     let mut text = aligned(&rows);
-    text.push_str(&format!(
-        "\n{} packages served, {} tokens\n",
-        status.packages, status.tokens
-    ));
-    for repository in &status.repositories {
-        if let Some(failure) = &repository.failure {
-            text.push_str(&format!(
-                "\n{} failed {} times, last at {}: {}\n",
-                repository.name, failure.count, failure.at, failure.message
-            ));
-        }
-        for left_out in &repository.skipped {
-            let package = left_out
-                .package
-                .as_ref()
-                .map_or("-", |package| package.as_str());
-            text.push_str(&format!(
-                "{}: {package} {}: {}\n",
-                repository.name, left_out.skipped.version, left_out.skipped.reason
-            ));
-        }
-    }
+    text.push_str(&["\n", &packages, " served, ", &tokens, "\n"].concat());
+    text.extend(status.repositories.iter().flat_map(troubles));
     text
+}
+
+/// What went wrong with a repository, a line each.
+fn troubles(repository: &RepositoryStatus) -> Vec<String> {
+    let name = &repository.name;
+    let failure = repository.failure.as_ref().map(|failure| {
+        let times = counted(failure.count as usize, "time");
+        let (at, message) = (&failure.at, &failure.message);
+        format!("\n{name} failed {times}, last at {at}: {message}\n")
+    });
+    let skipped = repository.skipped.iter().map(|left_out| {
+        let package = left_out.package.as_ref().map_or("-", |p| p.as_str());
+        let (version, reason) = (&left_out.skipped.version, &left_out.skipped.reason);
+        format!("{name}: {package} {version}: {reason}\n")
+    });
+    failure.into_iter().chain(skipped).collect()
+}
+
+/// A number with its noun.
+fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 fn row(repository: &RepositoryStatus) -> [String; 8] {
@@ -129,6 +133,12 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(counted(0, "token"), "0 tokens");
+        assert_eq!(counted(1, "token"), "1 token");
+    }
 
     #[test]
     fn columns_line_up() {

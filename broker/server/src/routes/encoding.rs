@@ -63,7 +63,7 @@ impl Coding {
                 message:
                     "a stored document is damaged; ask whoever runs this registry to sync again"
                         .to_owned(),
-                retry_after: std::time::Duration::from_secs(60),
+                retry_after: std::time::Duration::from_mins(1),
             })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use package_broker_core::services::{dist::DistError, package::CannotTell, token::Refusal};
@@ -19,6 +19,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     warning: String,
     retry_after: Option<Duration>,
+    allow: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -33,6 +34,7 @@ impl Problem {
             status,
             warning: warning.into(),
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -46,12 +48,28 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "there is no such package here")
     }
 
+    /// A path that is no route.
+    pub(crate) fn no_such_route(path: &str) -> Self {
+        let path: String = path.chars().take(100).collect();
+        let warning = format!("there is nothing at {path}; the registry begins at packages.json");
+        Self::new(StatusCode::NOT_FOUND, warning)
+    }
+
+    /// A route asked with a method it does not have; `allow` lists those it has.
+    pub(crate) fn wrong_method(method: &Method, allow: &'static str) -> Self {
+        let warning = format!("{method} is not possible here, only {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, warning)
+        }
+    }
+
     /// Too many attempts.
     pub(crate) fn too_many(retry_after: Duration) -> Self {
+        let warning = "too many requests with invalid tokens came from this address; mend auth.json and try again";
         Self {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            warning: "too many requests with invalid tokens came from this address; mend auth.json and try again".into(),
             retry_after: Some(retry_after),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, warning)
         }
     }
 }
@@ -59,9 +77,8 @@ impl Problem {
 impl From<CannotTell> for Problem {
     fn from(problem: CannotTell) -> Self {
         Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
             retry_after: Some(problem.retry_after),
-            warning: problem.message,
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, problem.message)
         }
     }
 }
@@ -102,6 +119,9 @@ impl IntoResponse for Problem {
                 HeaderValue::from_static("Basic realm=\"Package Broker\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         if let Some(retry_after) = self.retry_after {
             headers.insert(
                 header::RETRY_AFTER,
@@ -110,21 +130,4 @@ impl IntoResponse for Problem {
         }
         response
     }
-}
-
-/// Answers paths that are no route.
-pub(crate) async fn no_such_route(uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(100).collect();
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        format!("there is nothing at {path}; the registry begins at packages.json"),
-    )
-}
-
-/// Answers routes asked with a method they do not have.
-pub(crate) async fn wrong_method(method: Method) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("{method} is not possible here"),
-    )
 }

@@ -1,6 +1,6 @@
 //! `/metrics` in the OpenMetrics text format, with names by Prometheus conventions.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -19,20 +19,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::App;
+use super::{App, route::Route};
 
 /// Bounds of the request time histogram, in seconds.
 const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
-
-/// The routes that are told apart; all else is "other".
-const ROUTES: [&str; 6] = [
-    "/packages.json",
-    "/p2/{vendor}/{file}",
-    "/dist/{vendor}/{package}/{version}/{file}",
-    "/list.json",
-    "/search.json",
-    "/notify-batch",
-];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteAndStatus {
@@ -49,7 +39,7 @@ struct OfRoute {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RouteAndStatus, Counter>,
-    durations: HashMap<&'static str, Histogram>,
+    by_route: Family<OfRoute, Histogram, fn() -> Histogram>,
     /// Packages that clients said they installed.
     pub(super) installs: Counter,
 }
@@ -79,33 +69,26 @@ impl Metrics {
             "Packages that clients said they installed",
             installs.clone(),
         );
-        let routes = ROUTES.into_iter().chain(["other"]);
-        let durations = routes
-            .map(|route| (route, by_route.get_or_create(&OfRoute { route }).clone()))
-            .collect();
         Self {
             registry,
             requests,
-            durations,
+            by_route,
             installs,
         }
     }
 
     /// Counts one answer.
-    pub(super) fn observe(&self, route: &str, status: StatusCode, elapsed: Duration) {
-        let route = ROUTES
-            .into_iter()
-            .find(|known| *known == route)
-            .unwrap_or("other");
+    pub(super) fn observe(&self, route: Option<Route<'_>>, status: StatusCode, elapsed: Duration) {
+        let route = route.map_or("other", Route::label);
         self.requests
             .get_or_create(&RouteAndStatus {
                 route,
                 status: status.as_u16(),
             })
             .inc();
-        if let Some(histogram) = self.durations.get(route) {
-            histogram.observe(elapsed.as_secs_f64());
-        }
+        self.by_route
+            .get_or_create(&OfRoute { route })
+            .observe(elapsed.as_secs_f64());
     }
 }
 
@@ -125,6 +108,18 @@ pub(super) async fn scrape(State(app): State<Arc<App>>) -> Response {
 /// What the core counts, read at the time of the scrape.
 fn encode_core(broker: &Broker, text: &mut String) -> std::fmt::Result {
     let mut registry = Registry::with_prefix("package_broker");
+    register_counters(broker, &mut registry);
+    register_gauges(broker, &mut registry);
+    encode(text, &registry)?;
+    // The end mark belongs at the end of the whole text only.
+    if let Some(stripped) = text.strip_suffix("# EOF\n") {
+        let length = stripped.len();
+        text.truncate(length);
+    }
+    Ok(())
+}
+
+fn register_counters(broker: &Broker, registry: &mut Registry) {
     let t = &broker.telemetry;
     for (name, help, counter) in [
         (
@@ -186,6 +181,9 @@ fn encode_core(broker: &Broker, text: &mut String) -> std::fmt::Result {
     ] {
         registry.register(name, help, ConstCounter::new(counter.get()));
     }
+}
+
+fn register_gauges(broker: &Broker, registry: &mut Registry) {
     for (name, help, value) in [
         ("packages", "Names served", broker.catalog.len() as u64),
         ("tokens", "Tokens declared", broker.tokens.len() as u64),
@@ -206,11 +204,4 @@ fn encode_core(broker: &Broker, text: &mut String) -> std::fmt::Result {
             ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)),
         );
     }
-    encode(text, &registry)?;
-    // The end mark belongs at the end of the whole text only.
-    if let Some(stripped) = text.strip_suffix("# EOF\n") {
-        let length = stripped.len();
-        text.truncate(length);
-    }
-    Ok(())
 }

@@ -1,10 +1,7 @@
 //! `GET /dist/{vendor}/{name}/{version}/{reference}.{extension}`.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
-    extract::{Path, State},
     http::{HeaderValue, header},
     response::Response,
 };
@@ -14,22 +11,28 @@ use package_broker_core::{
         names::PackageName,
     },
     ports::storage::Blob,
-    services::dist::DistError,
+    services::{dist::DistError, token::Grant},
 };
 
-use super::super::{App, auth::Authenticated, error::Problem};
+use super::super::{App, error::Problem, route::decoded};
 
 /// The bytes under one address never change.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
 /// An archive, streamed from storage.
 pub(in super::super) async fn dist(
-    State(app): State<Arc<App>>,
-    Authenticated(grant): Authenticated,
-    Path((vendor, package, version, file)): Path<(String, String, String, String)>,
+    app: &App,
+    grant: &Grant,
+    [vendor, package, version, file]: [&str; 4],
 ) -> Result<Response, Problem> {
-    let (key, format) = address(&vendor, &package, version, &file).ok_or(DistError::Missing)?;
-    let (archive, blob) = app.broker.dists.open(&grant, &key, format).await?;
+    let (key, format) = address(
+        &decoded(vendor)?,
+        &decoded(package)?,
+        decoded(version)?.into_owned(),
+        &decoded(file)?,
+    )
+    .ok_or(DistError::Missing)?;
+    let (archive, blob) = app.broker.dists.open(grant, &key, format).await?;
     Ok(stream(&archive, blob))
 }
 

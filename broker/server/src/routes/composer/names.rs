@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{Query, State},
-    http::{HeaderValue, header},
+    extract::Query,
+    http::{HeaderValue, Uri, header},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use package_broker_core::services::token::Grant;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::super::{
     App,
-    auth::Authenticated,
     error::{JSON, Problem},
 };
 
@@ -21,18 +21,20 @@ const MAX_QUERY: usize = 1_000;
 
 /// The query of a list.
 #[derive(Deserialize)]
-pub(in super::super) struct ListQuery {
+struct ListQuery {
     vendor: Option<String>,
     filter: Option<String>,
 }
 
 /// The names the asker may see.
 pub(in super::super) async fn list(
-    State(app): State<Arc<App>>,
-    Authenticated(grant): Authenticated,
-    Query(query): Query<ListQuery>,
+    app: &Arc<App>,
+    grant: Arc<Grant>,
+    uri: &Uri,
 ) -> Result<Response, Problem> {
+    let query: ListQuery = query_of(uri)?;
     bounded([query.vendor.as_deref(), query.filter.as_deref()])?;
+    let app = Arc::clone(app);
     let work = move || {
         app.broker
             .search
@@ -43,7 +45,7 @@ pub(in super::super) async fn list(
 
 /// The query of a search.
 #[derive(Deserialize)]
-pub(in super::super) struct SearchQuery {
+struct SearchQuery {
     #[serde(default)]
     q: String,
     #[serde(rename = "type")]
@@ -52,17 +54,25 @@ pub(in super::super) struct SearchQuery {
 
 /// The packages that hold every word of the question.
 pub(in super::super) async fn search(
-    State(app): State<Arc<App>>,
-    Authenticated(grant): Authenticated,
-    Query(query): Query<SearchQuery>,
+    app: &Arc<App>,
+    grant: Arc<Grant>,
+    uri: &Uri,
 ) -> Result<Response, Problem> {
+    let query: SearchQuery = query_of(uri)?;
     bounded([Some(&query.q), query.kind.as_deref()])?;
+    let app = Arc::clone(app);
     answer(move || {
         app.broker
             .search
             .search(&grant, &query.q, query.kind.as_deref())
     })
     .await
+}
+
+fn query_of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))
 }
 
 fn bounded<const N: usize>(texts: [Option<&str>; N]) -> Result<(), Problem> {

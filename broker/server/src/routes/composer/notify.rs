@@ -1,23 +1,25 @@
 //! `POST /notify-batch`: which packages a client has installed (protocol A.10).
 
-use std::sync::Arc;
-
 use axum::{
     body::{Body, Bytes},
-    extract::State,
-    http::header,
+    http::{StatusCode, header},
     response::Response,
 };
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use package_broker_core::services::token::Grant;
 use serde::Deserialize;
 
 use super::super::{
     App,
-    auth::Authenticated,
     error::{JSON, Problem},
 };
 
 /// Packages of one notification; a large project has some hundreds.
 const MAX_DOWNLOADS: usize = 10_000;
+
+/// The size of a notification, in bytes.
+const MAX_BODY: usize = 2 << 20;
 
 #[derive(Deserialize)]
 struct Batch {
@@ -34,11 +36,11 @@ struct Download {
 /// Counts the installed packages that the asker may read. Counted apart from archives: a client notifies also when a
 /// file came from its own cache.
 pub(in super::super) async fn notify_batch(
-    State(app): State<Arc<App>>,
-    Authenticated(grant): Authenticated,
-    body: Bytes,
+    app: &App,
+    grant: &Grant,
+    body: Incoming,
 ) -> Result<Response, Problem> {
-    let batch: Batch = serde_json::from_slice(&body).map_err(|error| {
+    let batch: Batch = serde_json::from_slice(&read(body).await?).map_err(|error| {
         Problem::bad_request(format!(
             "the notification is not {{\"downloads\":[{{\"name\",\"version\"}}]}}: {error}"
         ))
@@ -61,4 +63,16 @@ pub(in super::super) async fn notify_batch(
     let mut response = Response::new(Body::from(r#"{"status":"success"}"#));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     Ok(response)
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Problem> {
+    let collected = Limited::new(body, MAX_BODY).collect().await;
+    collected.map(Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let warning = format!("a notification is at most {MAX_BODY} bytes long");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, warning)
+        } else {
+            Problem::bad_request("the body ended early")
+        }
+    })
 }

@@ -1,42 +1,38 @@
 //! `GET /p2/{vendor}/{name}.json` and `GET /p2/{vendor}/{name}~dev.json`.
 
-use std::sync::Arc;
-
-use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{http::HeaderMap, response::Response};
 use package_broker_core::{
     domain::metadata::{Channel, document},
-    services::package::Answer,
+    services::{package::Answer, token::Grant},
 };
 
-use super::super::{App, auth::Authenticated, conditional, encoding::Coding, error::Problem};
+use super::super::{App, conditional, encoding::Coding, error::Problem, route::decoded};
 
 /// The versions of a package as the asker may see them.
 pub(in super::super) async fn package(
-    State(app): State<Arc<App>>,
-    Authenticated(grant): Authenticated,
-    Path((vendor, file)): Path<(String, String)>,
-    headers: HeaderMap,
+    app: &App,
+    grant: &Grant,
+    headers: &HeaderMap,
+    vendor: &str,
+    file: &str,
 ) -> Result<Response, Problem> {
-    let (name, channel) = package_file(&vendor, &file).ok_or_else(Problem::not_found)?;
-    let coding = Coding::accepted(&headers);
+    let (name, channel) =
+        package_file(&decoded(vendor)?, &decoded(file)?).ok_or_else(Problem::not_found)?;
+    let coding = Coding::accepted(headers);
     match app
         .broker
         .packages
-        .document(&grant, &name, channel, coding.stored())
+        .document(grant, &name, channel, coding.stored())
         .await?
     {
         Answer::Document { dated, bytes } => Ok(conditional::document(
-            &headers,
+            headers,
             &dated,
             coding,
             coding.unpack(bytes).await?,
         )),
         Answer::Empty { dated } => Ok(conditional::document(
-            &headers,
+            headers,
             &dated,
             Coding::Identity,
             document::empty(&name).into(),

@@ -1,22 +1,21 @@
 //! `GET /packages.json`.
 
-use std::sync::Arc;
+use axum::{http::HeaderMap, response::Response};
+use package_broker_core::services::token::Grant;
 
-use axum::{extract::State, http::HeaderMap, response::Response};
-
-use super::super::{App, auth::Authenticated, conditional, encoding::Coding, error::Problem};
+use super::super::{App, conditional, encoding::Coding, error::Problem};
 
 /// The root file of the asker's view.
 pub(in super::super) async fn root(
-    State(app): State<Arc<App>>,
-    Authenticated(grant): Authenticated,
-    headers: HeaderMap,
+    app: &App,
+    grant: &Grant,
+    headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let root = app.broker.roots.root(&grant).await?;
-    let coding = Coding::accepted(&headers);
+    let root = app.broker.roots.root(grant).await?;
+    let coding = Coding::accepted(headers);
     let bytes = coding.unpack(root.bytes(coding.stored()).clone()).await?;
     Ok(conditional::document(
-        &headers,
+        headers,
         grant.dated(&root.dated),
         coding,
         bytes,

@@ -1,0 +1,146 @@
+//! The public port: one look at every request, then what its path names.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Instant,
+};
+
+use axum::{
+    body::{Body, HttpBody},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts,
+    },
+    response::{IntoResponse, Response},
+};
+use hyper::body::Incoming;
+use tracing::Instrument;
+
+use super::{
+    App, auth, composer,
+    error::Problem,
+    route::{self, Route},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers one request: gives it an id, counts and times it, and logs it where it went wrong.
+pub(crate) async fn answer(
+    app: Arc<App>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let id = request_id(&parts.headers);
+    let installation = app.broker.catalog.installation();
+    let path = route::below(installation.urls().base(), parts.uri.path());
+    let route = Route::of(path);
+    let mut handling = pin!(handle(&app, peer, route, &parts, body));
+    // What is answered at once, from memory, has nothing to tell that would need the request's span.
+    let answered = match futures::poll!(handling.as_mut()) {
+        Poll::Ready(answered) => answered,
+        Poll::Pending => {
+            let span = tracing::info_span!("request", id = text(&id));
+            handling.instrument(span).await
+        }
+    };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    if parts.method == Method::HEAD {
+        response = without_body(response);
+    }
+    let elapsed = started.elapsed();
+    app.metrics.observe(route, response.status(), elapsed);
+    log(&parts, &id, response.status(), elapsed.as_secs_f64());
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+/// HTTP in, service call, HTTP out. Everything that shows something of packages comes after the token is checked.
+async fn handle(
+    app: &Arc<App>,
+    peer: SocketAddr,
+    route: Option<Route<'_>>,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Response, Problem> {
+    let route = route.ok_or_else(|| Problem::no_such_route(parts.uri.path()))?;
+    if !route.allows(&parts.method) {
+        return Err(Problem::wrong_method(&parts.method, route.methods()));
+    }
+    let grant = auth::authenticate(app, peer, &parts.headers).await?;
+    match route {
+        Route::Root => composer::root(app, &grant, &parts.headers).await,
+        Route::Package { vendor, file } => {
+            composer::package(app, &grant, &parts.headers, vendor, file).await
+        }
+        Route::Dist {
+            vendor,
+            package,
+            version,
+            file,
+        } => composer::dist(app, &grant, [vendor, package, version, file]).await,
+        Route::List => composer::list(app, grant, &parts.uri).await,
+        Route::Search => composer::search(app, grant, &parts.uri).await,
+        Route::NotifyBatch => composer::notify_batch(app, &grant, body).await,
+    }
+}
+
+/// The answer to HEAD: all headers of the answer to GET, its length among them (RFC 9110, 9.3.2).
+fn without_body(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::empty())
+}
+
+fn log(parts: &Parts, id: &HeaderValue, status: StatusCode, seconds: f64) {
+    let (method, path, id, code) = (&parts.method, parts.uri.path(), text(id), status.as_u16());
+    if status.is_server_error() {
+        tracing::warn!(id, %method, path, status = code, seconds, "request failed");
+    } else if status.is_client_error() && status != StatusCode::NOT_FOUND {
+        tracing::info!(id, %method, path, status = code, seconds, "request refused");
+    } else {
+        tracing::debug!(id, %method, path, status = code, seconds, "request");
+    }
+}
+
+fn text(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
+}
+
+/// The id a proxy gave, if it is short and plain; else one of ours, unique in this process and unlikely elsewhere.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let given = headers.get(&REQUEST_ID).filter(|id| {
+        (1..=64).contains(&id.len())
+            && id
+                .as_bytes()
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    });
+    given.cloned().unwrap_or_else(|| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{:08x}{number:012x}", process_tag());
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    })
+}
+
+/// Tells the ids of two processes apart.
+fn process_tag() -> u32 {
+    static TAG: OnceLock<u32> = OnceLock::new();
+    *TAG.get_or_init(|| {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        now.subsec_nanos() ^ std::process::id().rotate_left(16)
+    })
+}

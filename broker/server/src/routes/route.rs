@@ -1,0 +1,186 @@
+//! From a path to what it names.
+
+use std::borrow::Cow;
+
+use axum::http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::error::Problem;
+
+/// What a request is for. Segments are as they came: [`decoded`] undoes their percent-encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    /// `/packages.json`
+    Root,
+    /// `/p2/{vendor}/{file}`
+    Package {
+        /// The first half of the name.
+        vendor: &'a str,
+        /// The second half, `~dev` if it is that channel, and `.json`.
+        file: &'a str,
+    },
+    /// `/dist/{vendor}/{package}/{version}/{file}`
+    Dist {
+        /// The first half of the name.
+        vendor: &'a str,
+        /// The second half.
+        package: &'a str,
+        /// The normalized version.
+        version: &'a str,
+        /// The reference and an extension.
+        file: &'a str,
+    },
+    /// `/list.json`
+    List,
+    /// `/search.json`
+    Search,
+    /// `/notify-batch`
+    NotifyBatch,
+}
+
+impl<'a> Route<'a> {
+    /// What a path names, once the path of `externalUrl` is taken off; nothing if it is no route.
+    pub(super) fn of(path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let first: [Option<&str>; 6] = std::array::from_fn(|_| segments.next());
+        Some(match first {
+            [Some("packages.json"), None, ..] => Self::Root,
+            [Some("p2"), Some(vendor), Some(file), None, ..] => Self::Package { vendor, file },
+            [
+                Some("dist"),
+                Some(vendor),
+                Some(package),
+                Some(version),
+                Some(file),
+                None,
+            ] => Self::Dist {
+                vendor,
+                package,
+                version,
+                file,
+            },
+            [Some("list.json"), None, ..] => Self::List,
+            [Some("search.json"), None, ..] => Self::Search,
+            [Some("notify-batch"), None, ..] => Self::NotifyBatch,
+            _ => return None,
+        })
+    }
+
+    /// Its name in metrics.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Root => "/packages.json",
+            Self::Package { .. } => "/p2/{vendor}/{file}",
+            Self::Dist { .. } => "/dist/{vendor}/{package}/{version}/{file}",
+            Self::List => "/list.json",
+            Self::Search => "/search.json",
+            Self::NotifyBatch => "/notify-batch",
+        }
+    }
+
+    /// The methods it has, as `Allow` lists them.
+    pub(super) fn methods(self) -> &'static str {
+        match self {
+            Self::NotifyBatch => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    /// Whether it may be asked with this method.
+    pub(super) fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::NotifyBatch => method == Method::POST,
+            _ => method == Method::GET || method == Method::HEAD,
+        }
+    }
+}
+
+/// A segment without percent-encoding.
+///
+/// # Errors
+/// When the bytes are not UTF-8.
+pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
+    percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_| Problem::bad_request(format!("\"{segment}\" in the path is not UTF-8")))
+}
+
+/// The path below that of `base`, for a proxy that leaves the path of `externalUrl` where it is; the whole path if it
+/// is not below it, for one that strips it.
+pub(super) fn below<'a>(base: &str, path: &'a str) -> &'a str {
+    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let prefix = host.find('/').and_then(|at| host.get(at..));
+    prefix
+        .and_then(|prefix| path.strip_prefix(prefix))
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_routes() {
+        for (path, route) in [
+            ("/packages.json", Route::Root),
+            (
+                "/p2/acme/lib~dev.json",
+                Route::Package {
+                    vendor: "acme",
+                    file: "lib~dev.json",
+                },
+            ),
+            (
+                "/dist/acme/lib/1.0.0.0/abc.zip",
+                Route::Dist {
+                    vendor: "acme",
+                    package: "lib",
+                    version: "1.0.0.0",
+                    file: "abc.zip",
+                },
+            ),
+            ("/list.json", Route::List),
+            ("/search.json", Route::Search),
+            ("/notify-batch", Route::NotifyBatch),
+        ] {
+            assert_eq!(Route::of(path), Some(route), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_no_routes() {
+        for path in [
+            "/",
+            "",
+            "*",
+            "/packages.json/",
+            "//packages.json",
+            "/p2/acme",
+            "/p2/acme/lib/x.json",
+            "/dist/acme/lib/1.0.0.0/abc.zip/x",
+        ] {
+            assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_whole_segments_of_the_prefix_are_taken_off() {
+        let base = "https://h/r/team";
+        assert_eq!(below(base, "/r/team/packages.json"), "/packages.json");
+        assert_eq!(
+            below(base, "/r/teammate/packages.json"),
+            "/r/teammate/packages.json"
+        );
+        assert_eq!(below(base, "/packages.json"), "/packages.json");
+        assert_eq!(below(base, "/r/team"), "/r/team");
+        assert_eq!(below("https://h", "/packages.json"), "/packages.json");
+    }
+
+    #[test]
+    fn encoded_segments_are_decoded() {
+        assert_eq!(decoded("lib%7Edev.json").unwrap(), "lib~dev.json");
+        assert_eq!(decoded("100%").unwrap(), "100%");
+        assert!(decoded("%ff").is_err());
+    }
+}
