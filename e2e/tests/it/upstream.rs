@@ -32,7 +32,10 @@ fn together(registry: &Registry, clients: usize, path: &str) -> Vec<Answer> {
                 })
             })
             .collect();
-        asking.into_iter().map(|client| client.join().unwrap()).collect()
+        asking
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
     })
 }
 
@@ -83,7 +86,13 @@ fn owned_names_are_never_asked_of_the_mirror() {
     let public = Upstream::unlisted();
     let private = Upstream::listed();
     private.release("acme/lib", "1.0.0");
-    for taken in ["acme/lib", "acme/none", "initech/tool", "initech/none", "solo/package"] {
+    for taken in [
+        "acme/lib",
+        "acme/none",
+        "initech/tool",
+        "initech/none",
+        "solo/package",
+    ] {
         public.release(taken, "99.0.0");
     }
     let owned = json!({"ownedNames": ["initech/*", "solo/package"]});
@@ -95,8 +104,18 @@ fn owned_names_are_never_asked_of_the_mirror() {
         &include,
     ));
     assert_eq!(stable(&registry, "acme/lib"), ["1.0.0"]);
-    for absent in ["acme/none", "initech/tool", "initech/none", "solo/package", "acme/a"] {
-        assert_eq!(stable(&registry, absent), <[String; 0]>::default(), "{absent}");
+    for absent in [
+        "acme/none",
+        "initech/tool",
+        "initech/none",
+        "solo/package",
+        "acme/a",
+    ] {
+        assert_eq!(
+            stable(&registry, absent),
+            <[String; 0]>::default(),
+            "{absent}"
+        );
         let dev = registry.get("all", &format!("/p2/{absent}~dev.json"));
         assert_eq!(dev.status, 200, "{absent}");
         let upper = format!("/p2/{}.json", absent.to_uppercase());
@@ -105,10 +124,18 @@ fn owned_names_are_never_asked_of_the_mirror() {
         assert_problem(&registry.get("all", &archive), 404, &archive);
     }
     assert_eq!(registry.get("all", "/p2/other/none.json").status, 404);
-    let asked: Vec<String> = public.server().requests().into_iter().map(|r| r.path).collect();
+    let asked: Vec<String> = public
+        .server()
+        .requests()
+        .into_iter()
+        .map(|r| r.path)
+        .collect();
     let only = |path: &String| path == "/packages.json" || path.starts_with("/p2/other/none");
     assert!(asked.iter().all(only), "{asked:?}");
-    assert!(asked.iter().any(|path| path == "/p2/other/none.json"), "{asked:?}");
+    assert!(
+        asked.iter().any(|path| path == "/p2/other/none.json"),
+        "{asked:?}"
+    );
 }
 
 #[test]
@@ -117,7 +144,11 @@ fn a_mirror_that_is_down_is_not_absence() {
     public.release("globex/tool", "1.0.0");
     let mut registry = Registry::start(&mirroring(&public, &json!({})));
     assert_eq!(stable(&registry, "globex/tool"), ["1.0.0"]);
-    assert_problem(&registry.get("all", "/p2/globex/none.json"), 404, "not there");
+    assert_problem(
+        &registry.get("all", "/p2/globex/none.json"),
+        404,
+        "not there",
+    );
     for status in [500, 401, 429] {
         public.fail("/p2/", status);
         let unknown = format!("globex/unknown{status}");
@@ -168,7 +199,11 @@ fn a_token_of_one_repository_asks_only_that_one() {
     let all = mirroring(&public, &json!({}))
         .repository("team", "composer", &private.url(), &lazy)
         .repository("gone", "composer", &gone, &lazy);
-    let all = with_token(all, "narrow", &json!({"scopes": {"repositories": ["team"]}}));
+    let all = with_token(
+        all,
+        "narrow",
+        &json!({"scopes": {"repositories": ["team"]}}),
+    );
     let registry = Registry::start(&all);
     for package in ["other/none", "globex/tool"] {
         let answer = registry.get("narrow", &format!("/p2/{package}.json"));
@@ -195,7 +230,11 @@ fn a_name_has_one_owner_and_it_moves_with_priority() {
         let path = "/p2/acme/shared.json";
         observer.look(registry, "all", path).unwrap()
     };
-    assert_eq!(stable(&registry, "acme/shared"), ["1.0.0"], "no version is mixed in");
+    assert_eq!(
+        stable(&registry, "acme/shared"),
+        ["1.0.0"],
+        "no version is mixed in"
+    );
     let old = date(&registry);
     let archive = registry.archive_of("all", "acme/shared", "1.0.0");
     assert_eq!(registry.get("all", &archive).status, 200);
@@ -216,7 +255,11 @@ fn a_name_has_one_owner_and_it_moves_with_priority() {
 
     let without = registry.manifests().clone().without("Repository", "first");
     registry.edit(&without);
-    assert_problem(&registry.get("all", "/p2/acme/first.json"), 404, "its repository is gone");
+    assert_problem(
+        &registry.get("all", "/p2/acme/first.json"),
+        404,
+        "its repository is gone",
+    );
     let root = json_of(&registry.get("all", "/packages.json"));
     assert_eq!(root.get("available-packages"), None, "{root}");
 }
@@ -238,14 +281,22 @@ fn before_its_first_sync_a_repository_may_have_any_name() {
         .repository("slow", "composer", &slow.url(), &json!({"priority": 1}))
         .repository("ready", "composer", &ready.url(), &json!({}));
     let registry = Registry::start_unready(&all);
-    for path in ["/p2/acme/lib.json", "/p2/any/name.json", "/p2/globex/tool.json"] {
+    for path in [
+        "/p2/acme/lib.json",
+        "/p2/any/name.json",
+        "/p2/globex/tool.json",
+    ] {
         assert_cannot_tell(&registry, path);
     }
     open.store(true, Ordering::SeqCst);
     registry.wait_until_ready();
     assert_eq!(stable(&registry, "acme/lib"), ["1.0.0"]);
     assert_eq!(stable(&registry, "globex/tool"), ["1.0.0"]);
-    assert_problem(&registry.get("all", "/p2/any/name.json"), 404, "all are known");
+    assert_problem(
+        &registry.get("all", "/p2/any/name.json"),
+        404,
+        "all are known",
+    );
 }
 
 #[test]
@@ -258,7 +309,11 @@ fn a_repository_that_was_never_read_may_have_its_names() {
     let mut registry = Registry::start(&all);
     assert_cannot_tell(&registry, "/p2/acme/lib.json");
     assert_cannot_tell(&registry, "/dist/acme/lib/1.0.0.0/abc.zip");
-    assert_problem(&registry.get("all", "/p2/globex/tool.json"), 404, "not its name");
+    assert_problem(
+        &registry.get("all", "/p2/globex/tool.json"),
+        404,
+        "not its name",
+    );
     broken.mend("/packages.json");
     registry.sync("team");
     assert_eq!(stable(&registry, "acme/lib"), ["1.0.0"]);

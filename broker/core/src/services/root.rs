@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use bytes::Bytes;
@@ -169,7 +169,7 @@ fn render(base: &str, outline: &Outline) -> Vec<u8> {
 pub struct RootService {
     database: Arc<dyn Database>,
     catalog: Arc<Catalog>,
-    views: Mutex<HashMap<[u8; 32], Arc<Root>>>,
+    views: RwLock<HashMap<[u8; 32], Arc<Root>>>,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -179,7 +179,7 @@ impl RootService {
         Self {
             database,
             catalog,
-            views: Mutex::default(),
+            views: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -221,7 +221,7 @@ impl RootService {
             zstd: bytes.zstd,
             generation,
         });
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
         if views.len() >= MAX_VIEWS {
             views.clear();
         }
@@ -231,7 +231,7 @@ impl RootService {
 
     fn current(&self, view: &[u8; 32]) -> Option<Arc<Root>> {
         let generation = self.catalog.generation();
-        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
         views
             .get(view)
             .filter(|root| root.generation == generation)

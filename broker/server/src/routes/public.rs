@@ -129,8 +129,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     });
     given.cloned().unwrap_or_else(|| {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:08x}{number:012x}", process_tag());
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        HeaderValue::from(u64::from(process_tag()) << 32 ^ number)
     })
 }
 

@@ -67,7 +67,10 @@ impl ArtifactSource {
     /// # Errors
     /// [`SourceError::Forbidden`] unless the policy allows local files, [`SourceError::Misconfigured`] if the URL
     /// names no folder of this machine.
-    #[expect(clippy::needless_pass_by_value, reason = "every source is opened with a share of the policy")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "every source is opened with a share of the policy"
+    )]
     pub fn open(
         repository: &Repository,
         policy: Arc<EgressPolicy>,

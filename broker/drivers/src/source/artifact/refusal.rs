@@ -33,7 +33,10 @@ pub(super) enum Refusal {
         format: &'static str,
         problem: String,
     },
-    #[error("it holds too many files, more than {} or a directory of more than 10 MiB", contents::MAX_ENTRIES)]
+    #[error(
+        "it holds too many files, more than {} or a directory of more than 10 MiB",
+        contents::MAX_ENTRIES
+    )]
     TooManyEntries,
     #[error("it unpacks to more than 8 GiB")]
     UnpacksTooLarge,

@@ -16,10 +16,20 @@ const FORMAT: &str = "zip";
 const BUDGET: u64 = 10 << 20;
 
 /// The text of the composer.json that counts; at most `max` bytes.
-pub(in crate::source::artifact) fn composer_json(file: &mut File, max: u64) -> Result<Vec<u8>, Refusal> {
-    let mut budget = Budget { inner: BufReader::new(file), left: BUDGET };
+pub(in crate::source::artifact) fn composer_json(
+    file: &mut File,
+    max: u64,
+) -> Result<Vec<u8>, Refusal> {
+    let mut budget = Budget {
+        inner: BufReader::new(file),
+        left: BUDGET,
+    };
     let found = search(&mut budget, max);
-    if budget.left == 0 { Err(Refusal::TooManyEntries) } else { found }
+    if budget.left == 0 {
+        Err(Refusal::TooManyEntries)
+    } else {
+        found
+    }
 }
 
 fn search(reader: &mut Budget<BufReader<&mut File>>, max: u64) -> Result<Vec<u8>, Refusal> {
@@ -45,7 +55,10 @@ fn search(reader: &mut Budget<BufReader<&mut File>>, max: u64) -> Result<Vec<u8>
 fn corrupt(error: ZipError) -> Refusal {
     match error {
         ZipError::Io(error) => broken(FORMAT, error),
-        other => Refusal::Corrupt { format: FORMAT, problem: other.to_string() },
+        other => Refusal::Corrupt {
+            format: FORMAT,
+            problem: other.to_string(),
+        },
     }
 }
 
@@ -59,7 +72,11 @@ impl<R: Read> Read for Budget<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.left = self.left.saturating_sub(read as u64);
-        if self.left == 0 { Err(io::Error::other("too much of it had to be read")) } else { Ok(read) }
+        if self.left == 0 {
+            Err(io::Error::other("too much of it had to be read"))
+        } else {
+            Ok(read)
+        }
     }
 }
 
