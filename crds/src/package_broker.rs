@@ -51,6 +51,15 @@ pub struct PackageBrokerSpec {
         .message("not a public URL; write http(s)://host[:port][/path] without user, query and fragment"))]
     pub external_url: Option<String>,
 
+    /// Networks of the reverse proxies in front of the broker, in CIDR notation. A request from one
+    /// of them counts for the address that the last untrusted entry of its X-Forwarded-For header
+    /// names; from everybody else the header is ignored. Used to slow down guessing of tokens by
+    /// address and in logs. Example: `["10.0.0.0/8"]`. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub trusted_proxies: Vec<Cidr>,
+
     /// Patterns of package names that are private: names that match are never asked of the mirror
     /// in `packagist`, and answer with an empty list when no Repository has them.
     /// Example: `["acme/*"]`. Default: none.

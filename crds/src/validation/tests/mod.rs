@@ -65,6 +65,12 @@ fn patterns(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("acme/p{number}")).collect()
 }
 
+fn networks(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|number| format!("10.{number}.0.0/16"))
+        .collect()
+}
+
 #[test]
 fn accepts() {
     let long = "x".repeat(63);
@@ -73,6 +79,8 @@ fn accepts() {
         broker(json!({"externalUrl": null})),
         broker(json!({"externalUrl": "https://packages.example.com"})),
         broker(json!({"externalUrl": "http://127.0.0.1:8080/composer/"})),
+        broker(json!({"trustedProxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]})),
+        broker(json!({"trustedProxies": networks(32)})),
         broker(json!({"ownedNames": ["acme/*", "*", "*/*-bundle", "a/b_c.d--e"]})),
         broker(json!({"ownedNames": patterns(256)})),
         broker(json!({"packagist": {"enabled": true}})),

@@ -8,6 +8,7 @@ use super::*;
 fn rejects_package_brokers() {
     const URL: &str = "spec.externalUrl: not a public URL; write http(s)://host[:port][/path] without user, query and fragment";
     const BYTES: &str = "is not an amount of bytes; write a positive number with k, M, G, Ki, Mi or Gi, for instance 512Mi";
+    const NETWORK: &str = "is not a network in CIDR notation; write address/bits, for instance 10.0.0.0/8 or 192.0.2.7/32";
     const PATTERN: &str = "is not a pattern of package names; write vendor/name with * as wildcard, for instance acme/*";
     let mirror = "spec.packagist.url: not the URL of a Composer repository; write https://host[/path] without user, query and fragment";
     let rejected = [
@@ -20,7 +21,11 @@ fn rejects_package_brokers() {
         (json!({"externalUrl": format!("https://h/{}", "x".repeat(2048))}), "spec.externalUrl: is longer than 2048 characters; shorten it".to_owned()),
         (json!({"externalUrl": 5}), "spec.externalUrl: is a number, not a string; put the value in quotes".to_owned()),
         (json!({"external_url": "https://h"}), "spec.external_url: unknown field; did you mean externalUrl?".to_owned()),
-        (json!({"replicas": 2}), "spec.replicas: unknown field; remove it; known here: egress, externalUrl, limits, ownedNames, packagist, sync".to_owned()),
+        (json!({"replicas": 2}), "spec.replicas: unknown field; remove it; known here: egress, externalUrl, limits, ownedNames, packagist, sync, trustedProxies".to_owned()),
+        (json!({"trustedProxies": ["10.0.0.1"]}), format!("spec.trustedProxies[0]: \"10.0.0.1\" {NETWORK}")),
+        (json!({"trustedProxies": ["proxy.example.com"]}), format!("spec.trustedProxies[0]: \"proxy.example.com\" {NETWORK}")),
+        (json!({"trustedProxies": ["::1/128", "10.0.0.0/8", "::1/128"]}), "spec.trustedProxies[2]: is in the list already; remove it".to_owned()),
+        (json!({"trustedProxies": networks(33)}), "spec.trustedProxies: has more than 32 items; merge or remove some".to_owned()),
         (json!({"ownedNames": "acme/*"}), "spec.ownedNames: is a string, not a list; write a list, each item on a line of its own after \"- \"".to_owned()),
         (json!({"ownedNames": ["acme"]}), format!("spec.ownedNames[0]: \"acme\" {PATTERN}")),
         (json!({"ownedNames": ["a/b", "acme/lib-"]}), format!("spec.ownedNames[1]: \"acme/lib-\" {PATTERN}")),
@@ -32,8 +37,8 @@ fn rejects_package_brokers() {
         (json!({"packagist": {"url": "https://u:p@repo.packagist.org"}}), mirror.to_owned()),
         (json!({"packagist": {"url": "http://repo.packagist.org"}}), "spec.packagist.url: plain http is refused; use https, or set spec.egress.allowHttp to true".to_owned()),
         (json!({"packagist": {"mode": "eager"}}), "spec.packagist.mode: \"eager\" is not one of lazy; write lazy".to_owned()),
-        (json!({"egress": {"allowedNetworks": ["10.0.0.1"]}}), "spec.egress.allowedNetworks[0]: \"10.0.0.1\" is not a network in CIDR notation; write address/bits, for instance 10.0.0.0/8 or 192.0.2.7/32".to_owned()),
-        (json!({"egress": {"allowedNetworks": ["10.0.0.0/33"]}}), "spec.egress.allowedNetworks[0]: \"10.0.0.0/33\" is not a network in CIDR notation; write address/bits, for instance 10.0.0.0/8 or 192.0.2.7/32".to_owned()),
+        (json!({"egress": {"allowedNetworks": ["10.0.0.1"]}}), format!("spec.egress.allowedNetworks[0]: \"10.0.0.1\" {NETWORK}")),
+        (json!({"egress": {"allowedNetworks": ["10.0.0.0/33"]}}), format!("spec.egress.allowedNetworks[0]: \"10.0.0.0/33\" {NETWORK}")),
         (json!({"egress": {"allowHttp": 1}}), "spec.egress.allowHttp: is a number, not a boolean; write true or false".to_owned()),
         (json!({"egress": []}), "spec.egress: is a list, not a map; write fields, each on a line of its own as \"name: value\"".to_owned()),
         (json!({"sync": {"maxConcurrent": 0}}), "spec.sync.maxConcurrent: is less than 1; write 1 or more".to_owned()),
