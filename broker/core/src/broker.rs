@@ -12,8 +12,8 @@ use crate::{
     },
     services::{
         catalog::Catalog, dist::DistService, documents::Documents, package::PackageService,
-        publish::Publisher, repository::RepositoryService, root::RootService,
-        search::SearchService, token::TokenService,
+        publish::Publisher, repository::RepositoryService, search::SearchService,
+        token::TokenService, view::ViewService,
     },
     sync::SyncService,
     telemetry::Telemetry,
@@ -36,8 +36,10 @@ pub struct Ports {
 pub struct Broker {
     /// Who asks.
     pub tokens: Arc<TokenService>,
-    /// Root files.
-    pub roots: Arc<RootService>,
+    /// The state everything is kept in.
+    pub database: Arc<dyn Database>,
+    /// Root files and lists.
+    pub views: Arc<ViewService>,
     /// Package files.
     pub packages: Arc<PackageService>,
     /// Archives.
@@ -112,12 +114,13 @@ impl Broker {
             Arc::clone(&syncs),
         );
         Ok(Self {
+            database: Arc::clone(&database),
             tokens: Arc::new(TokenService::new(
                 Arc::clone(&database),
                 cache,
                 Arc::clone(&telemetry),
             )),
-            roots: Arc::new(RootService::new(database, Arc::clone(&catalog))),
+            views: Arc::new(ViewService::new(database, Arc::clone(&catalog))),
             packages,
             dists,
             search: Arc::new(SearchService::new(Arc::clone(&catalog))),

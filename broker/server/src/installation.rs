@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use ipnet::IpNet;
 use package_broker_core::domain::{
     installation::{Installation, Limits},
     names::RepositoryName,
@@ -13,7 +14,10 @@ use package_broker_core::domain::{
 use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
 use package_broker_drivers::source::{SourceFactory, SourceLimits, egress::EgressPolicy};
 
-use crate::manifests::{Desired, SecretData};
+use crate::{
+    embedded::git_folder,
+    manifests::{Desired, SecretData},
+};
 
 /// The installation that manifests describe. `default_url` is used where `externalUrl` is left out.
 pub(crate) fn installation(desired: &Desired, default_url: &str) -> Installation {
@@ -109,28 +113,51 @@ pub(crate) fn scope(token: &crds::AccessToken) -> Scope {
 }
 
 /// The settings that sources are read under.
-pub(crate) fn sources(
-    spec: &PackageBrokerSpec,
-    git_folder: &Path,
-) -> anyhow::Result<SourceFactory> {
-    let networks = spec.egress.allowed_networks.iter().map(|network| {
-        let text: &str = network.as_ref();
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceSettings {
+    policy: EgressPolicy,
+    limits: SourceLimits,
+}
+
+impl SourceSettings {
+    /// Those of a `PackageBroker`.
+    pub(crate) fn of(spec: &PackageBrokerSpec) -> anyhow::Result<Self> {
+        let policy = EgressPolicy {
+            allowed_networks: networks(
+                &spec.egress.allowed_networks,
+                "spec.egress.allowedNetworks",
+            )?,
+            allow_http: spec.egress.allow_http,
+            allow_file: spec.egress.allow_file_urls,
+        };
+        let limits = SourceLimits {
+            max_metadata_size: spec.limits.max_metadata_size.bytes(),
+            per_host: usize::try_from(spec.sync.per_host).unwrap_or(1),
+            ..SourceLimits::default()
+        };
+        Ok(Self { policy, limits })
+    }
+}
+
+/// Sources under these settings, with what they cache below the data folder.
+pub(crate) fn sources(settings: &SourceSettings, data: &Path) -> SourceFactory {
+    SourceFactory::new(
+        settings.policy.clone().into(),
+        settings.limits,
+        git_folder(data),
+    )
+}
+
+/// The proxies that are believed when they say whose request it is.
+pub(crate) fn proxies(spec: &PackageBrokerSpec) -> anyhow::Result<Vec<IpNet>> {
+    networks(&spec.trusted_proxies, "spec.trustedProxies")
+}
+
+fn networks<N: AsRef<str>>(networks: &[N], field: &str) -> anyhow::Result<Vec<IpNet>> {
+    let parse = |network: &N| {
+        let text = network.as_ref();
         text.parse()
-            .with_context(|| format!("spec.egress.allowedNetworks: \"{text}\" is not a network"))
-    });
-    let policy = EgressPolicy {
-        allowed_networks: networks.collect::<anyhow::Result<_>>()?,
-        allow_http: spec.egress.allow_http,
-        allow_file: spec.egress.allow_file_urls,
+            .with_context(|| format!("{field}: \"{text}\" is not a network"))
     };
-    let limits = SourceLimits {
-        max_metadata_size: spec.limits.max_metadata_size.bytes(),
-        per_host: usize::try_from(spec.sync.per_host).unwrap_or(1),
-        ..SourceLimits::default()
-    };
-    Ok(SourceFactory::new(
-        policy.into(),
-        limits,
-        git_folder.to_owned(),
-    ))
+    networks.iter().map(parse).collect()
 }

@@ -7,6 +7,7 @@ mod listen;
 mod logging;
 mod manifests;
 mod routes;
+mod running;
 mod tokens;
 
 use std::process::ExitCode;

@@ -1,16 +1,19 @@
 //! Tokens of `run`: brought in a Secret, or made here and kept in a ready `auth.json`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs,
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use package_broker_core::{
-    domain::{scope::Scope, token},
+    domain::{
+        scope::Scope,
+        token::{self, TokenHash},
+    },
     ports::database::TokenRecord,
 };
 use package_broker_crds::AccessToken;
@@ -20,7 +23,7 @@ use serde_json::json;
 use crate::{embedded::make_private_folder, installation::scope, manifests::Desired};
 
 /// The record and scope of every declared token. Tokens without a Secret are read from, or written to,
-/// `DATA/tokens/NAME/auth.json`; those of tokens that are no longer declared are removed.
+/// `DATA/tokens/NAME/auth.json`.
 pub(crate) fn declared(
     desired: &Desired,
     data: &Path,
@@ -28,20 +31,48 @@ pub(crate) fn declared(
 ) -> anyhow::Result<Vec<(TokenRecord, Scope)>> {
     let folder = data.join("tokens");
     let mut records = Vec::with_capacity(desired.tokens.len());
-    let mut made = BTreeSet::new();
+    let mut names: HashMap<TokenHash, String> = HashMap::new();
     for (resource, brought) in &desired.tokens {
         let name = resource.metadata.name.clone().unwrap_or_default();
-        let secret = if let Some(secret) = brought {
-            secret.clone()
-        } else {
-            made.insert(name.clone());
-            kept_or_made(&folder.join(&name), external_url)
-                .with_context(|| format!("AccessToken \"{name}\""))?
+        let secret = match brought {
+            Some(secret) => secret.clone(),
+            None => kept_or_made(&folder.join(&name), external_url)
+                .with_context(|| format!("AccessToken \"{name}\""))?,
         };
-        records.push(record(resource, name, &secret)?);
+        let (record, scope) = record(resource, name.clone(), &secret)?;
+        if let Some(other) = names.insert(record.hash, name.clone()) {
+            bail!(
+                "the AccessTokens \"{other}\" and \"{name}\" have the same token; give each its own"
+            );
+        }
+        records.push((record, scope));
     }
-    remove_others(&folder, &made)?;
     Ok(records)
+}
+
+/// Removes the files of tokens that are no longer declared. Last of all: until the manifests are in force, they may
+/// come back.
+pub(crate) fn remove_others(desired: &Desired, data: &Path) -> anyhow::Result<()> {
+    let made = desired
+        .tokens
+        .iter()
+        .filter(|(_, brought)| brought.is_none());
+    let made: BTreeSet<&str> = made
+        .filter_map(|(resource, _)| resource.metadata.name.as_deref())
+        .collect();
+    let Ok(entries) = fs::read_dir(data.join("tokens")) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let file = entry.path().join("auth.json");
+        if !made.contains(name.as_str()) && file.is_file() {
+            fs::remove_file(&file)
+                .with_context(|| format!("{} cannot be removed", file.display()))?;
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
 }
 
 fn record(
@@ -79,6 +110,7 @@ fn kept_or_made(folder: &Path, external_url: &str) -> anyhow::Result<SecretStrin
             return Err(error).with_context(|| format!("{} cannot be read", file.display()));
         }
     };
+    let is_new = kept.is_none();
     let token = match kept {
         Some(token) => token,
         None => token::generate()?,
@@ -86,6 +118,9 @@ fn kept_or_made(folder: &Path, external_url: &str) -> anyhow::Result<SecretStrin
     make_private_folder(folder)?;
     write(&file, &auth_json(&token, external_url))
         .with_context(|| format!("{} cannot be written", file.display()))?;
+    if is_new {
+        tracing::info!(file = %file.display(), "a token was made; its auth.json is ready for composer");
+    }
     Ok(token)
 }
 
@@ -128,22 +163,6 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Where `run` put the token of an `AccessToken`.
 pub(crate) fn auth_file(data: &Path, name: &str) -> PathBuf {
     data.join("tokens").join(name).join("auth.json")
-}
-
-fn remove_others(folder: &Path, made: &BTreeSet<String>) -> anyhow::Result<()> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let file = entry.path().join("auth.json");
-        if !made.contains(&name) && file.is_file() {
-            fs::remove_file(&file)
-                .with_context(|| format!("{} cannot be removed", file.display()))?;
-            let _ = fs::remove_dir(entry.path());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -57,8 +57,11 @@ fn archive_bytes() -> Vec<u8> {
         bytes.extend(state.to_le_bytes());
     }
     bytes.truncate(SIZE - 22);
+    let directory = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     bytes.extend(b"PK\x05\x06");
-    bytes.extend([0; 18]);
+    bytes.extend([0; 12]);
+    bytes.extend(directory.to_le_bytes());
+    bytes.extend([0; 2]);
     bytes
 }
 

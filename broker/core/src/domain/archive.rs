@@ -190,74 +190,6 @@ pub struct Archive {
     pub size: u64,
 }
 
-/// The two ends of a file, by which archives are known.
-#[derive(Clone, Debug, Default)]
-pub struct Edges {
-    first: Vec<u8>,
-    last: Vec<u8>,
-}
-
-impl Edges {
-    /// Enough to see a tar header.
-    const FIRST: usize = 512;
-    /// The end record of a zip with its longest comment.
-    const LAST: usize = 22 + 65_535;
-
-    /// Takes the next bytes of the file.
-    pub fn take(&mut self, chunk: &[u8]) {
-        let missing = Self::FIRST.saturating_sub(self.first.len());
-        self.first.extend(chunk.iter().take(missing));
-        let tail = chunk
-            .get(chunk.len().saturating_sub(Self::LAST)..)
-            .unwrap_or_default();
-        let surplus = (self.last.len() + tail.len()).saturating_sub(Self::LAST);
-        self.last.drain(..surplus.min(self.last.len()));
-        self.last.extend(tail);
-    }
-
-    /// Whether the file can be an archive of a format: the right beginning, and for a zip its end record.
-    ///
-    /// # Errors
-    /// [`ArchiveDefect::Malformed`].
-    pub fn check(&self, format: ArchiveFormat) -> Result<(), ArchiveDefect> {
-        let malformed = |problem| {
-            Err(ArchiveDefect::Malformed {
-                format: format.dist_type(),
-                problem,
-            })
-        };
-        if self.first.is_empty() {
-            return malformed("it is empty");
-        }
-        let begins = |magic: &[u8]| self.first.starts_with(magic);
-        let fits = match format {
-            ArchiveFormat::Zip => begins(b"PK\x03\x04") || begins(b"PK\x05\x06"),
-            ArchiveFormat::TarGz => begins(&[0x1f, 0x8b]),
-            ArchiveFormat::TarBz2 => begins(b"BZh"),
-            ArchiveFormat::TarXz => begins(&[0xfd, b'7', b'z', b'X', b'Z', 0]),
-            ArchiveFormat::Tar => {
-                self.first.get(257..262) == Some(b"ustar")
-                    || begins(&[0x1f, 0x8b])
-                    || begins(b"BZh")
-            }
-        };
-        if !fits {
-            let page = self.first.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
-            return malformed(if page {
-                "it is a web page"
-            } else {
-                "it does not begin like one"
-            });
-        }
-        if format == ArchiveFormat::Zip
-            && !self.last.windows(4).any(|window| window == b"PK\x05\x06")
-        {
-            return malformed("its end record is missing, it was cut off");
-        }
-        Ok(())
-    }
-}
-
 /// Bytes that arrived are not the archive that was promised. Nothing of them is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArchiveDefect {
@@ -312,37 +244,6 @@ mod tests {
         assert_eq!(reference_segment(None, "u").len(), 40);
         assert_ne!(reference_segment(None, "u"), reference_segment(None, "v"));
         assert_eq!(reference_segment(Some("../../x"), "u").len(), 40);
-    }
-
-    #[test]
-    fn edges_tell_archives_from_parts_and_pages() {
-        let check = |bytes: &[u8], format| {
-            let mut edges = Edges::default();
-            bytes.chunks(7).for_each(|chunk| edges.take(chunk));
-            edges.check(format).map_err(|defect| defect.to_string())
-        };
-        let mut zip = b"PK\x03\x04".to_vec();
-        zip.extend([7; 70_000]);
-        assert!(
-            check(&zip, ArchiveFormat::Zip)
-                .unwrap_err()
-                .contains("cut off")
-        );
-        zip.extend(b"PK\x05\x06");
-        zip.extend([0; 18]);
-        assert_eq!(check(&zip, ArchiveFormat::Zip), Ok(()));
-        assert!(
-            check(b"  <html>", ArchiveFormat::Zip)
-                .unwrap_err()
-                .contains("web page")
-        );
-        assert!(
-            check(b"", ArchiveFormat::TarGz)
-                .unwrap_err()
-                .contains("empty")
-        );
-        assert!(check(b"plain text", ArchiveFormat::TarGz).is_err());
-        assert_eq!(check(&[0x1f, 0x8b, 8], ArchiveFormat::TarGz), Ok(()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod installation;
+pub mod integrity;
 pub mod metadata;
 pub mod names;
 pub mod patterns;

@@ -11,6 +11,7 @@ use crate::domain::{
     archive::{Archive, ArchiveKey},
     metadata::{Channel, PackageVersions},
     names::{PackageName, RepositoryName},
+    repository::Repository,
     skipped::Skipped,
     stamp::Stamp,
     token::TokenHash,
@@ -241,6 +242,23 @@ pub struct RepositoryRecord {
     pub skipped: Vec<Skipped>,
 }
 
+impl RepositoryRecord {
+    /// The record of a repository that was never synced under these settings.
+    pub fn new(repository: &Repository, fingerprint: String) -> Self {
+        Self {
+            name: repository.name.clone(),
+            kind: repository.kind.as_str().to_owned(),
+            url: repository.url.clone(),
+            fingerprint,
+            state: None,
+            listing: None,
+            changed_at: None,
+            failure: None,
+            skipped: Vec::new(),
+        }
+    }
+}
+
 /// A failed sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -283,7 +301,7 @@ pub struct TokenRecord {
 /// Which archives are in storage.
 #[async_trait]
 pub trait ArchiveStore: Send + Sync {
-    /// Archives at an address, of every repository that ever had it.
+    /// Archives at an address, of every repository that ever had it, in every format.
     async fn archives(&self, key: &ArchiveKey) -> Result<Vec<Archive>, DatabaseError>;
 
     /// Every archive of a package in a repository.
@@ -293,8 +311,8 @@ pub trait ArchiveStore: Send + Sync {
         package: &PackageName,
     ) -> Result<Vec<Archive>, DatabaseError>;
 
-    /// Records an archive whose blob is in storage. If one is there for the same repository and key, that one stays
-    /// and is returned: archives never change.
+    /// Records an archive whose blob is in storage. If one is there for the same repository, key and format, that one
+    /// stays and is returned: archives never change.
     async fn add_archive(&self, archive: &Archive) -> Result<Archive, DatabaseError>;
 }
 

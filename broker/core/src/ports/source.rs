@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use super::{database::PackageStore, storage::StorageError};
 use crate::domain::{
-    archive::{ArchiveDefect, ArchiveFormat, Edges},
+    archive::{ArchiveDefect, ArchiveFormat},
+    integrity::{Edges, Unpacking},
     metadata::{Fields, PackageVersions, Version},
     names::{PackageName, RepositoryName},
     patterns::NamePattern,
@@ -145,6 +146,7 @@ pub struct ArchiveSink {
     sha1: sha1::Sha1,
     sha256: sha2::Sha256,
     edges: Edges,
+    unpacking: Unpacking,
     staged: Box<dyn super::storage::Staged>,
 }
 
@@ -172,6 +174,7 @@ impl ArchiveSink {
             sha1: sha1::Sha1::new(),
             sha256: sha2::Sha256::new(),
             edges: Edges::default(),
+            unpacking: Unpacking::default(),
             staged,
         }
     }
@@ -184,7 +187,8 @@ impl ArchiveSink {
     /// Appends bytes.
     ///
     /// # Errors
-    /// [`SourceError::Defective`] past the limit, [`SourceError::Storage`] if they cannot be written.
+    /// [`SourceError::Defective`] past the limit and for a damaged compression, [`SourceError::Storage`] if they cannot
+    /// be written.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), SourceError> {
         use sha1::Digest as _;
         self.size += chunk.len() as u64;
@@ -193,22 +197,45 @@ impl ArchiveSink {
                 limit: self.limit,
             }));
         }
+        if chunk.is_empty() {
+            return Ok(());
+        }
         self.edges.take(&chunk);
+        if self.unpacking.is_work() {
+            self.unpack(chunk.clone()).await?;
+        }
         self.sha1.update(&chunk);
         self.sha256.update(&chunk);
         self.staged.write(chunk).await.map_err(SourceError::Storage)
     }
 
+    /// Unpacking takes time, and a small chunk may hold much: it is done off the runtime.
+    async fn unpack(&mut self, chunk: Bytes) -> Result<(), SourceError> {
+        let unpacking = std::mem::replace(&mut self.unpacking, Unpacking::Ended);
+        let taken = tokio::task::spawn_blocking(move || unpacking.take(&chunk)).await;
+        self.unpacking = taken
+            .unwrap_or(Err(ArchiveDefect::Malformed {
+                format: "tar",
+                problem: "it could not be unpacked",
+            }))
+            .map_err(SourceError::Defective)?;
+        Ok(())
+    }
+
     /// Ends the writing.
-    pub fn finish(self) -> Received {
+    ///
+    /// # Errors
+    /// [`SourceError::Defective`] if a compressed archive was cut off.
+    pub fn finish(self) -> Result<Received, SourceError> {
         use sha1::Digest as _;
-        Received {
+        self.unpacking.finish().map_err(SourceError::Defective)?;
+        Ok(Received {
             size: self.size,
             sha1: hex::encode(self.sha1.finalize()),
             sha256: self.sha256.finalize().into(),
             edges: self.edges,
             staged: self.staged,
-        }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -21,6 +22,9 @@ use crate::{
         source::Listing,
     },
 };
+
+/// Names that are copied under one lock when all of them are gone through.
+const PAGE: usize = 512;
 
 /// A stamp with its HTTP date, formatted once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,15 +125,29 @@ impl Catalog {
         Arc::clone(&self.read().installation)
     }
 
-    /// Replaces the installation. Owners are looked over by the caller.
-    pub fn install(&self, installation: Arc<Installation>) {
+    /// Replaces the installation, and what is known of the names of those repositories that are new or have other
+    /// settings, in one step. Owners are looked over by the caller.
+    pub fn install(
+        &self,
+        installation: Arc<Installation>,
+        first_reach: impl Fn(&Repository) -> Option<Reach>,
+    ) {
         let mut state = self.write();
-        let names: Vec<RepositoryName> = installation
-            .repositories()
-            .iter()
-            .map(|r| r.name.clone())
-            .collect();
-        state.reach.retain(|name, _| names.contains(name));
+        let mut before = std::mem::take(&mut state.reach);
+        for repository in installation.repositories() {
+            let stands = state
+                .installation
+                .repository(&repository.name)
+                .is_some_and(|known| Arc::ptr_eq(known, repository));
+            let reach = if stands {
+                before.remove(&repository.name)
+            } else {
+                first_reach(repository)
+            };
+            if let Some(reach) = reach {
+                state.reach.insert(repository.name.clone(), reach);
+            }
+        }
         state.installation = installation;
         state.generation += 1;
     }
@@ -139,11 +157,33 @@ impl Catalog {
         self.read().by_name.get(name).cloned()
     }
 
-    /// Calls `visit` for every served name in order.
+    /// Calls `visit` for every served name in order. Others may change the catalog in between: a visit of all names
+    /// holds nobody up, and [`Catalog::generation`] tells whether it saw one state.
     pub fn each(&self, mut visit: impl FnMut(&PackageName, &Entry)) {
-        for (name, entry) in &self.read().published {
-            visit(name, entry);
+        let mut last: Option<PackageName> = None;
+        loop {
+            let page = self.page(last.as_ref());
+            for (name, entry) in &page {
+                visit(name, entry);
+            }
+            match page.into_iter().next_back() {
+                Some((name, _)) => last = Some(name),
+                None => return,
+            }
         }
+    }
+
+    /// The next served names after one.
+    fn page(&self, after: Option<&PackageName>) -> Vec<(PackageName, Arc<Entry>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.read();
+        let names = state
+            .published
+            .range::<PackageName, _>((from, Bound::Unbounded));
+        names
+            .take(PAGE)
+            .map(|(name, entry)| (name.clone(), Arc::clone(entry)))
+            .collect()
     }
 
     /// When a served name last disappeared.
@@ -261,6 +301,16 @@ impl Catalog {
         self.read().reach.get(repository).cloned()
     }
 
+    /// The repositories whose first sync is under way.
+    pub fn waiting(&self) -> Vec<RepositoryName> {
+        let state = self.read();
+        let waiting = state
+            .reach
+            .iter()
+            .filter(|(_, reach)| reach.demand == Demand::Wait);
+        waiting.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Every repository whose names are not all held, with how far they are known.
     pub fn reaches(&self) -> Vec<(Arc<Repository>, Reach)> {
         let state = self.read();
@@ -276,7 +326,8 @@ impl Catalog {
     }
 
     /// The repositories that may have a name that we do not hold of them, and would own it before `owner`; the one
-    /// that would own it first comes first.
+    /// that would own it first comes first. What is served already goes on being served while a repository that came
+    /// later is read for the first time.
     pub fn to_ask(
         &self,
         name: &str,
@@ -293,8 +344,10 @@ impl Catalog {
             .take_while(|r| Some(&r.name) != owner);
         let asked = before_owner.filter_map(|repository| {
             let reach = state.reach.get(&repository.name)?;
-            let may_have =
-                state.installation.may_ask(repository, name) && reaches(&reach.listing, name);
+            let matters = owner.is_none() || reach.doubts_owners(repository);
+            let may_have = matters
+                && state.installation.may_ask(repository, name)
+                && reaches(&reach.listing, name);
             may_have.then(|| (Arc::clone(repository), reach.demand))
         });
         asked.collect()
@@ -308,6 +361,21 @@ pub struct Reach {
     pub listing: Listing,
     /// What to do when such a name is asked for.
     pub demand: Demand,
+    /// Whether nothing was served yet when this began: then even a name that another repository holds may turn out to
+    /// be this one's.
+    pub from_nothing: bool,
+}
+
+impl Reach {
+    /// Whether a name may have another owner than the one it has now.
+    fn doubts_owners(&self, repository: &Repository) -> bool {
+        match self.demand {
+            Demand::Ask => true,
+            Demand::Wait => self.from_nothing,
+            // It may never be read: only names that are its own by pattern wait for it.
+            Demand::Unknown => self.from_nothing && !repository.filter.include.is_empty(),
+        }
+    }
 }
 
 /// What to do for a name that a repository may have.

@@ -29,9 +29,9 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// Archives fetched or built at once.
-const MAX_FETCHES: usize = 16;
-/// The longest time one archive may take.
+/// Archives fetched or built at once; of one repository, fewer.
+const MAX_FETCHES: usize = 32;
+/// The longest time one archive may take, with the wait for its turn.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(280);
 /// Addresses of archives kept in memory, each below 1 KiB.
 const MAX_KNOWN: usize = 4_096;
@@ -135,13 +135,13 @@ impl DistService {
         format: ArchiveFormat,
     ) -> Result<(Archive, Blob), DistError> {
         let archive = self.find(grant, key, format).await?;
-        if let Some(blob) = self.storage.open(&archive.blob).await? {
+        if let Some(blob) = self.whole(&archive).await? {
             self.telemetry.archive_hits.increment();
             return Ok((archive, blob));
         }
-        tracing::error!(package = %key.package, blob = ?archive.blob, "an archive is missing in the storage");
+        tracing::error!(package = %key.package, blob = ?archive.blob, "an archive is missing or cut in the storage");
         let again = self.refetch(&archive).await?;
-        let blob = self.storage.open(&again.blob).await?;
+        let blob = self.whole(&again).await?;
         Ok((
             again,
             blob.ok_or_else(|| {
@@ -151,6 +151,12 @@ impl DistService {
                 )
             })?,
         ))
+    }
+
+    /// The bytes of an archive, if all of them are in storage.
+    async fn whole(&self, archive: &Archive) -> Result<Option<Blob>, StorageError> {
+        let blob = self.storage.open(&archive.blob).await?;
+        Ok(blob.filter(|blob| blob.size == archive.size))
     }
 
     async fn find(
@@ -238,9 +244,6 @@ impl DistService {
         key: ArchiveKey,
         wanted: WantedArchive,
     ) -> Result<Archive, DistError> {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return Err(unavailable("shutting down", None));
-        };
         let received =
             tokio::time::timeout(FETCH_TIMEOUT, self.receive(&repository, &wanted)).await;
         let received = received.unwrap_or_else(|_| {
@@ -253,12 +256,9 @@ impl DistService {
         });
         let received = received.and_then(|received| verify(received, &wanted));
         let received = received.map_err(|error| self.explain(&key, error))?;
-        let own_checksum = wanted
-            .version
-            .dist()
-            .is_some_and(|dist| dist.checksum().is_some());
+        let promised = wanted.version.dist().and_then(|dist| dist.shasum);
         let archive = self.keep(repository, key, wanted.format, received).await?;
-        if !own_checksum {
+        if promised.as_ref() != Some(&archive.sha1) {
             // Only now is the checksum known that clients can verify.
             let (publisher, package) = (Arc::clone(&self.publisher), archive.key.package.clone());
             tokio::spawn(async move {
@@ -282,10 +282,17 @@ impl DistService {
         };
         let repository = installation.repository(repository).ok_or_else(gone)?;
         let opened = self.syncs.opened(repository)?;
+        let stopped = |_| SourceError::Unavailable {
+            what: wanted.package.to_string(),
+            problem: "shutting down".to_owned(),
+            retry_after: None,
+        };
+        let _own_turn = opened.archives.acquire().await.map_err(stopped)?;
+        let _turn = self.slots.acquire().await.map_err(stopped)?;
         let staged = self.storage.stage().await.map_err(SourceError::Storage)?;
         let mut sink = ArchiveSink::new(staged, installation.limits().max_archive_size);
         opened.source.archive(wanted, &mut sink).await?;
-        Ok(sink.finish())
+        sink.finish()
     }
 
     /// Storage first, then the database: a crash in between leaves a blob that the next fetch finds.

@@ -1,6 +1,6 @@
 //! The use cases, written against the ports.
 //!
-//! A request goes through [`token`] (who asks), then [`package`], [`root`] or [`dist`] (what they get). A sync and a
+//! A request goes through [`token`] (who asks), then [`package`], [`view`] or [`dist`] (what they get). A sync and a
 //! change of manifests end in [`publish`], the one place that writes what is served. [`catalog`] is the memory all of
 //! them share.
 
@@ -9,10 +9,12 @@ pub mod compress;
 pub mod dist;
 pub mod documents;
 pub mod flight;
+pub mod outline;
 pub mod package;
 pub mod publish;
 pub mod repository;
-pub mod root;
+mod root;
 pub mod search;
 pub mod status;
 pub mod token;
+pub mod view;

@@ -17,6 +17,11 @@ use crate::{
     telemetry::Telemetry,
 };
 
+/// How often a document is looked for that is just being changed.
+const LOOKS: u32 = 50;
+/// The time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// What to tell a client about a name.
 #[derive(Debug)]
 pub enum Answer {
@@ -26,6 +31,11 @@ pub enum Answer {
         dated: Dated,
         /// Its compressed bytes.
         bytes: Bytes,
+    },
+    /// The client has this very document.
+    Unchanged {
+        /// Its `Last-Modified` for this asker.
+        dated: Dated,
     },
     /// The name is ours and there is nothing for this asker (protocol A.4).
     Empty {
@@ -47,7 +57,7 @@ pub struct CannotTell {
 }
 
 impl CannotTell {
-    fn soon(message: impl Into<String>) -> Self {
+    pub(crate) fn soon(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             retry_after: Duration::from_secs(5),
@@ -89,7 +99,8 @@ impl PackageService {
         }
     }
 
-    /// The document of a lower-case name as the asker may see it.
+    /// The document of a lower-case name as the asker may see it. `since` is the `Last-Modified` that the client
+    /// has, if any.
     ///
     /// # Errors
     /// [`CannotTell`] if a source or the database that would know does not answer.
@@ -99,33 +110,50 @@ impl PackageService {
         name: &str,
         channel: Channel,
         encoding: Encoding,
+        since: Option<&[u8]>,
     ) -> Result<Answer, CannotTell> {
         if !grant.scope.covers_name(name) {
             return Ok(self.nothing(grant, name));
         }
-        let Some(entry) = self.resolve(grant, name).await? else {
-            return Ok(self.nothing(grant, name));
-        };
-        if !grant.scope.covers_repository(&entry.published.owner) {
-            return Ok(self.nothing(grant, name));
+        for _ in 0..LOOKS {
+            let Some(entry) = self.resolve(grant, name).await? else {
+                return Ok(self.nothing(grant, name));
+            };
+            if !grant.scope.covers_repository(&entry.published.owner) {
+                return Ok(self.nothing(grant, name));
+            }
+            let dated = grant.dated(entry.dated(channel));
+            if since.is_some_and(|since| since == &dated.date[..]) {
+                let dated = dated.clone();
+                return Ok(Answer::Unchanged { dated });
+            }
+            if let Some(document) = self.load(&entry, channel, encoding).await? {
+                return Ok(Answer::Document {
+                    dated: dated.clone(),
+                    bytes: document.bytes.clone(),
+                });
+            }
+            // It is just being changed: the database has it already, the catalog in a moment.
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
-        let document = self.load(&entry, channel, encoding).await?;
-        Ok(Answer::Document {
-            dated: grant.dated(&document.dated).clone(),
-            bytes: document.bytes.clone(),
-        })
+        Err(CannotTell::soon(format!(
+            "{name} is just being changed; try again in a moment"
+        )))
     }
 
     /// The entry of a name once every repository that would own it before has been asked.
+    ///
+    /// What the asker may not see shows neither in how long an answer takes nor in whether it fails: a name whose owner
+    /// is out of scope is treated as one that nobody has.
     pub(crate) async fn resolve(
         &self,
         grant: &Grant,
         name: &str,
     ) -> Result<Option<Arc<Entry>>, CannotTell> {
-        let known = self.catalog.find(name);
-        let to_ask = self
-            .catalog
-            .to_ask(name, known.as_ref().map(|entry| &entry.published.owner));
+        let visible = |entry: &Arc<Entry>| grant.scope.covers_repository(&entry.published.owner);
+        let known = self.catalog.find(name).filter(visible);
+        let owner = known.as_ref().map(|entry| &entry.published.owner);
+        let to_ask = self.catalog.to_ask(name, owner);
         if to_ask.is_empty() {
             return Ok(known);
         }
@@ -133,27 +161,17 @@ impl PackageService {
             return Ok(known);
         };
         for (repository, demand) in to_ask {
-            // What the asker may not see must not show in how long an answer takes or in whether it fails.
             if known.is_none() && !grant.scope.covers_repository(&repository.name) {
                 continue;
             }
-            match demand {
-                Demand::Ask => {
-                    if self
-                        .syncs
-                        .read_on_demand(&repository, &package)
-                        .await
-                        .map_err(|e| cannot_read(&package, &e))?
-                    {
-                        return Ok(self.catalog.find(name));
-                    }
-                }
-                Demand::Unknown if known.is_some() && repository.filter.include.is_empty() => {}
-                Demand::Wait | Demand::Unknown => {
-                    return Err(CannotTell::soon(format!(
-                        "a repository that may have {package} has not been read yet; try again in a moment"
-                    )));
-                }
+            if demand != Demand::Ask {
+                return Err(CannotTell::soon(format!(
+                    "a repository that may have {package} has not been read yet; try again in a moment"
+                )));
+            }
+            let read = self.syncs.read_on_demand(&repository, &package).await;
+            if read.map_err(|error| cannot_read(&package, &error))? {
+                return Ok(self.catalog.find(name));
             }
         }
         Ok(known)
@@ -170,30 +188,30 @@ impl PackageService {
         }
     }
 
+    /// The document of an entry; `None` if the database has another one by now.
     async fn load(
         &self,
         entry: &Entry,
         channel: Channel,
         encoding: Encoding,
-    ) -> Result<Arc<Document>, CannotTell> {
+    ) -> Result<Option<Arc<Document>>, CannotTell> {
         let key = (entry.published.package.clone(), channel, encoding);
-        if let Some(document) = self.documents.get(&key, entry.dated(channel)) {
+        let expected = entry.dated(channel);
+        if let Some(document) = self.documents.get(&key, expected) {
             self.telemetry.document_hits.increment();
-            return Ok(document);
+            return Ok(Some(document));
         }
         self.telemetry.document_misses.increment();
-        let Some(stored) = self.database.document(&key.0, channel, encoding).await? else {
-            return Err(CannotTell::soon(format!(
-                "{} is just being changed; try again in a moment",
-                key.0
-            )));
+        let stored = self.database.document(&key.0, channel, encoding).await?;
+        let Some(stored) = stored.filter(|stored| stored.stamp == expected.stamp) else {
+            return Ok(None);
         };
         let document = Arc::new(Document {
             dated: stored.stamp.into(),
             bytes: stored.bytes,
         });
         self.documents.insert(key, Arc::clone(&document));
-        Ok(document)
+        Ok(Some(document))
     }
 }
 

@@ -4,13 +4,20 @@
 //! changes of owner from syncs and from new manifests; both end in one transaction, then in memory, then in word to
 //! the other replicas.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{catalog::Catalog, compress::compress};
 use crate::{
     domain::{
+        archive::{ArchiveFormat, url_segment},
         metadata::{Channel, DistUrls, PackageVersions, Version, document},
         names::{PackageName, RepositoryName},
         stamp::Stamp,
@@ -29,6 +36,15 @@ pub const BATCH: usize = 256;
 pub struct Prepared {
     put: PutPackage,
     publication: Publication,
+    rendered_with: RenderedWith,
+}
+
+/// What a document was rendered with that may have moved by the time it is stored.
+#[derive(Clone, PartialEq, Eq)]
+struct RenderedWith {
+    urls: DistUrls,
+    /// [`Publisher::archives`] before the checksums were read.
+    archives: u64,
 }
 
 impl Prepared {
@@ -38,7 +54,7 @@ impl Prepared {
         package: &PackageName,
         validator: Option<String>,
         content: &PackageVersions,
-        urls: &DistUrls,
+        urls: DistUrls,
         checksums: &Checksums,
     ) -> Self {
         let put = PutPackage {
@@ -50,8 +66,12 @@ impl Prepared {
             skipped: count(content.skipped.len()),
         };
         Self {
+            publication: publication(repository, package, content, &urls, checksums),
+            rendered_with: RenderedWith {
+                urls,
+                archives: checksums.archives,
+            },
             put,
-            publication: publication(repository, package, content, urls, checksums),
         }
     }
 
@@ -65,39 +85,22 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// The SHA-1 of archives we store, by version segment and reference segment.
+/// The SHA-1 of archives we store, by version segment, reference segment and format.
 #[derive(Default)]
-pub struct Checksums(HashMap<(String, String), String>);
+pub struct Checksums {
+    by_address: HashMap<(String, String, ArchiveFormat), String>,
+    archives: u64,
+}
 
 impl Checksums {
-    /// Reads those of a package that the source's own metadata lacks; no query if it lacks none.
-    pub async fn read(
-        database: &dyn Database,
-        repository: &RepositoryName,
-        package: &PackageName,
-        content: &PackageVersions,
-    ) -> Result<Self, DatabaseError> {
-        let lacks =
-            |version: &Version| version.dist().is_some_and(|dist| dist.checksum().is_none());
-        if !content.versions.iter().any(lacks) {
-            return Ok(Self::default());
-        }
-        let archives = database.archives_of(repository, package).await?;
-        Ok(Self(
-            archives
-                .into_iter()
-                .map(|a| ((a.key.version, a.key.reference), a.sha1))
-                .collect(),
-        ))
-    }
-
     fn of(&self, version: &Version) -> Option<String> {
-        if self.0.is_empty() {
+        if self.by_address.is_empty() {
             return None;
         }
-        let segment =
-            crate::domain::metadata::links::version_segment(version.normalized().as_str());
-        self.0.get(&(segment, version.dist()?.segment())).cloned()
+        let dist = version.dist()?;
+        let segment = url_segment(version.normalized().as_str());
+        let address = (segment, dist.segment(), dist.format()?);
+        self.by_address.get(&address).cloned()
     }
 }
 
@@ -151,8 +154,13 @@ pub struct Publisher {
     catalog: Arc<Catalog>,
     cache: Arc<dyn Cache>,
     telemetry: Arc<Telemetry>,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
+    /// How often documents were rendered because of a new archive.
+    archives: AtomicU64,
 }
+
+/// Leave to write what is served. A change that was begun is carried to its end with it.
+type Turn = OwnedMutexGuard<()>;
 
 impl Publisher {
     /// A publisher over the shared memory.
@@ -167,8 +175,31 @@ impl Publisher {
             catalog,
             cache,
             telemetry,
-            turn: Mutex::new(()),
+            turn: Arc::default(),
+            archives: AtomicU64::new(0),
         }
+    }
+
+    async fn turn(&self) -> Turn {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// The checksums of the archives that are stored of a repository's package.
+    pub async fn checksums(
+        &self,
+        repository: &RepositoryName,
+        package: &PackageName,
+    ) -> Result<Checksums, DatabaseError> {
+        // Before the look-up, so that an archive that comes during it is noticed.
+        let archives = self.archives.load(Ordering::Acquire);
+        let stored = self.database.archives_of(repository, package).await?;
+        let by_address = stored
+            .into_iter()
+            .map(|a| ((a.key.version, a.key.reference, a.format), a.sha1));
+        Ok(Checksums {
+            by_address: by_address.collect(),
+            archives,
+        })
     }
 
     /// Stores packages of one repository and publishes those it owns.
@@ -177,25 +208,37 @@ impl Publisher {
         repository: &RepositoryName,
         prepared: Vec<Prepared>,
     ) -> Result<(), DatabaseError> {
-        let _turn = self.turn.lock().await;
-        if self.catalog.installation().repository(repository).is_none() {
+        let turn = self.turn().await;
+        let installation = self.catalog.installation();
+        if installation.repository(repository).is_none() {
             // It was removed while it was being read.
             return Ok(());
         }
         let mut changes = Changes::default();
-        for Prepared { put, publication } in prepared {
+        for Prepared {
+            put,
+            publication,
+            rendered_with,
+        } in prepared
+        {
             let owner = self
                 .catalog
                 .rightful_owner(put.package.as_str(), Some(repository), None);
             if owner.as_ref() == Some(repository) {
-                changes.publish.push(publication);
+                let current = rendered_with.urls == *installation.urls()
+                    && rendered_with.archives == self.archives.load(Ordering::Acquire);
+                changes.publish.push(if current {
+                    publication
+                } else {
+                    self.rendered_again(&put).await?
+                });
             }
             changes.put.push(put);
         }
         self.telemetry
             .packages_written
             .add(changes.put.len() as u64);
-        self.commit(changes).await
+        self.commit(changes, turn).await.map(drop)
     }
 
     /// Removes packages that a repository no longer has. Where another repository has the name, it becomes the owner.
@@ -204,7 +247,7 @@ impl Publisher {
         repository: &RepositoryName,
         packages: &[PackageName],
     ) -> Result<(), DatabaseError> {
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn().await;
         for batch in packages.chunks(BATCH) {
             let mut changes = Changes::default();
             for package in batch {
@@ -214,7 +257,7 @@ impl Publisher {
                 self.settle(package, next, &mut changes).await?;
                 changes.remove.push((repository.clone(), package.clone()));
             }
-            self.commit(changes).await?;
+            turn = self.commit(changes, turn).await?;
         }
         Ok(())
     }
@@ -222,7 +265,7 @@ impl Publisher {
     /// Gives every name to its rightful owner, after the installation changed. With `everything`, documents whose
     /// owner stands are rendered again too.
     pub async fn settle_owners(&self, everything: bool) -> Result<(), DatabaseError> {
-        let _turn = self.turn.lock().await;
+        let mut turn = self.turn().await;
         let mut names: Vec<PackageName> = Vec::new();
         self.catalog.each(|name, _| names.push(name.clone()));
         for repository in self.catalog.holders() {
@@ -239,19 +282,20 @@ impl Publisher {
                 self.settle(&name, owner, &mut changes).await?;
             }
             if changes.publish.len() + changes.withdraw.len() >= BATCH {
-                self.commit(std::mem::take(&mut changes)).await?;
+                turn = self.commit(std::mem::take(&mut changes), turn).await?;
             }
         }
-        self.commit(changes).await
+        self.commit(changes, turn).await.map(drop)
     }
 
     /// Renders a package of its owner once more, after an archive of it was stored.
     pub async fn refresh(&self, package: &PackageName) -> Result<(), DatabaseError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn().await;
+        self.archives.fetch_add(1, Ordering::AcqRel);
         let owner = self.catalog.rightful_owner(package.as_str(), None, None);
         let mut changes = Changes::default();
         self.render(package, owner, &mut changes).await?;
-        self.commit(changes).await
+        self.commit(changes, turn).await.map(drop)
     }
 
     /// Adds to `changes` what makes `owner` the owner of a name; nothing if it is already.
@@ -279,8 +323,15 @@ impl Publisher {
         changes: &mut Changes,
     ) -> Result<(), DatabaseError> {
         let content = match &owner {
-            Some(owner) => self.database.versions(owner, package).await?,
-            None => None,
+            Some(owner) => self.database.versions(owner, package).await,
+            None => Ok(None),
+        };
+        let content = match content {
+            Err(error @ DatabaseError::Corrupt { .. }) => {
+                tracing::error!(%package, %error, "it stays as it was until its next sync");
+                return Ok(());
+            }
+            content => content?,
         };
         let (Some(owner), Some(content)) = (owner, content) else {
             if self.catalog.find(package.as_str()).is_some() {
@@ -288,48 +339,92 @@ impl Publisher {
             }
             return Ok(());
         };
-        let checksums = Checksums::read(&*self.database, &owner, package, &content).await?;
-        let installation = self.catalog.installation();
-        let name = package.clone();
-        let rendered = tokio::task::spawn_blocking(move || {
-            publication(&owner, &name, &content, installation.urls(), &checksums)
-        });
-        let stopped = |_| DatabaseError::Unavailable {
-            action: "render a document",
-            problem: "shutting down".into(),
-        };
-        changes.publish.push(rendered.await.map_err(stopped)?);
+        changes
+            .publish
+            .push(self.rendered(&owner, package, content).await?);
         Ok(())
     }
 
-    /// Database first, then memory, then word to the others.
-    async fn commit(&self, changes: Changes) -> Result<(), DatabaseError> {
+    /// What was prepared under other circumstances, rendered under those of now.
+    async fn rendered_again(&self, put: &PutPackage) -> Result<Publication, DatabaseError> {
+        let content = PackageVersions::decode(&put.package, &put.content);
+        let content = content.map_err(|problem| DatabaseError::Corrupt {
+            what: format!("the versions of {}", put.package),
+            problem,
+        })?;
+        self.rendered(&put.repository, &put.package, content).await
+    }
+
+    async fn rendered(
+        &self,
+        owner: &RepositoryName,
+        package: &PackageName,
+        content: PackageVersions,
+    ) -> Result<Publication, DatabaseError> {
+        let checksums = self.checksums(owner, package).await?;
+        let installation = self.catalog.installation();
+        let (owner, package) = (owner.clone(), package.clone());
+        let rendered = tokio::task::spawn_blocking(move || {
+            publication(&owner, &package, &content, installation.urls(), &checksums)
+        });
+        rendered.await.map_err(|_| stopped("render a document"))
+    }
+
+    /// Database first, then memory, then word to the others. Once begun, this goes on to its end also if the caller
+    /// does not wait for it: memory must not stay behind the database.
+    async fn commit(&self, changes: Changes, turn: Turn) -> Result<Turn, DatabaseError> {
         if changes.put.is_empty()
             && changes.remove.is_empty()
             && changes.publish.is_empty()
             && changes.withdraw.is_empty()
         {
-            return Ok(());
+            return Ok(turn);
         }
-        let applied = self.database.apply(&changes, Stamp::now()).await?;
-        let mut names: Vec<PackageName> = applied
-            .published
-            .iter()
-            .map(|p| p.package.clone())
-            .collect();
-        names.extend(changes.withdraw.iter().cloned());
-        let held = changes.put.into_iter().map(|put| Held {
-            repository: put.repository,
-            package: put.package,
-            validator: put.validator,
-            versions: put.versions,
-            skipped: put.skipped,
-        });
-        self.catalog
-            .apply(applied, held.collect(), &changes.remove, &changes.withdraw);
-        if let Err(error) = self.cache.announce(Change::Packages(names)).await {
-            tracing::debug!(%error, "other replicas will notice the change later");
-        }
-        Ok(())
+        let (database, catalog, cache) = (
+            Arc::clone(&self.database),
+            Arc::clone(&self.catalog),
+            Arc::clone(&self.cache),
+        );
+        let work = async move {
+            commit(&*database, &catalog, &*cache, changes).await?;
+            Ok(turn)
+        };
+        tokio::spawn(work)
+            .await
+            .unwrap_or_else(|_| Err(stopped("store a change")))
+    }
+}
+
+async fn commit(
+    database: &dyn Database,
+    catalog: &Catalog,
+    cache: &dyn Cache,
+    changes: Changes,
+) -> Result<(), DatabaseError> {
+    let applied = database.apply(&changes, Stamp::now()).await?;
+    let mut names: Vec<PackageName> = applied
+        .published
+        .iter()
+        .map(|p| p.package.clone())
+        .collect();
+    names.extend(changes.withdraw.iter().cloned());
+    let held = changes.put.into_iter().map(|put| Held {
+        repository: put.repository,
+        package: put.package,
+        validator: put.validator,
+        versions: put.versions,
+        skipped: put.skipped,
+    });
+    catalog.apply(applied, held.collect(), &changes.remove, &changes.withdraw);
+    if let Err(error) = cache.announce(Change::Packages(names)).await {
+        tracing::debug!(%error, "other replicas will notice the change later");
+    }
+    Ok(())
+}
+
+fn stopped(action: &'static str) -> DatabaseError {
+    DatabaseError::Unavailable {
+        action,
+        problem: "shutting down".into(),
     }
 }

@@ -56,15 +56,14 @@ impl RepositoryService {
     ) -> Result<Arc<Installation>, DatabaseError> {
         let installation = Arc::new(installation.keeping(&self.catalog.installation()));
         let records = self.database.repositories().await?;
-        self.catalog.install(Arc::clone(&installation));
-        for repository in installation.repositories() {
-            if self.catalog.reach(&repository.name).is_none() {
+        let from_nothing = self.catalog.is_empty();
+        self.catalog
+            .install(Arc::clone(&installation), |repository| {
                 let record = records.iter().find(|record| record.name == repository.name);
-                self.catalog
-                    .set_reach(&repository.name, first_reach(repository, record));
-            }
-        }
+                first_reach(repository, record, from_nothing)
+            });
         self.syncs.forget_opened();
+        self.note_new(&installation, &records).await?;
         self.remove_others(&installation, &records).await?;
         let rendered_with = format!("{RENDERING} {}", installation.urls().base());
         let everything =
@@ -76,6 +75,21 @@ impl RepositoryService {
                 .await?;
         }
         Ok(installation)
+    }
+
+    /// Gives every new repository a record, so that it shows before it was ever tried.
+    async fn note_new(
+        &self,
+        installation: &Installation,
+        records: &[RepositoryRecord],
+    ) -> Result<(), DatabaseError> {
+        for repository in installation.repositories() {
+            if !records.iter().any(|record| record.name == repository.name) {
+                let record = RepositoryRecord::new(repository, fingerprint(repository));
+                self.database.save_repository(&record).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what belongs to repositories that are no longer there. Their archives stay.
@@ -99,7 +113,11 @@ impl RepositoryService {
 }
 
 /// What is known of a repository's names before its first sync in this process; `None` if all of them are held.
-fn first_reach(repository: &Repository, record: Option<&RepositoryRecord>) -> Option<Reach> {
+fn first_reach(
+    repository: &Repository,
+    record: Option<&RepositoryRecord>,
+    from_nothing: bool,
+) -> Option<Reach> {
     let record = record.filter(|record| {
         record.fingerprint == fingerprint(repository) && record.changed_at.is_some()
     });
@@ -108,6 +126,7 @@ fn first_reach(repository: &Repository, record: Option<&RepositoryRecord>) -> Op
         return Some(Reach {
             listing,
             demand: Demand::Ask,
+            from_nothing,
         });
     }
     if record.is_some() && repository.mode != Some(SyncMode::Lazy) {
@@ -124,5 +143,9 @@ fn first_reach(repository: &Repository, record: Option<&RepositoryRecord>) -> Op
     } else {
         Demand::Wait
     };
-    Some(Reach { listing, demand })
+    Some(Reach {
+        listing,
+        demand,
+        from_nothing,
+    })
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{
     catalog::{Catalog, Entry},
-    root::Outline,
+    outline::Outline,
     token::Grant,
 };
-use crate::domain::{names::PackageName, patterns::NamePattern};
+use crate::domain::{names::PackageName, patterns::NamePattern, scope::Scope};
 
 /// Results of one search; the total says how many there are.
 const MAX_RESULTS: usize = 100;
@@ -36,6 +36,20 @@ pub struct PackageList {
     names: Vec<PackageName>,
 }
 
+impl PackageList {
+    /// All names that a scope sees: those that are held, and those that lazy repositories list.
+    pub(super) fn of(catalog: &Catalog, scope: &Scope) -> Self {
+        Self {
+            names: Outline::listed(catalog, scope),
+        }
+    }
+
+    /// The body as JSON.
+    pub(super) fn json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 /// Answers questions over names.
 pub struct SearchService {
     catalog: Arc<Catalog>,
@@ -49,7 +63,7 @@ impl SearchService {
 
     /// The names an asker may see, those of `vendor` only, and those that match the glob `filter` only.
     pub fn list(&self, grant: &Grant, vendor: Option<&str>, filter: Option<&str>) -> PackageList {
-        let mut names = Outline::of(&self.catalog, &grant.scope).names;
+        let PackageList { mut names } = PackageList::of(&self.catalog, &grant.scope);
         if let Some(vendor) = vendor.filter(|vendor| !vendor.is_empty()) {
             names.retain(|name| name.vendor().eq_ignore_ascii_case(vendor));
         }

@@ -13,6 +13,9 @@ use crate::{
 pub struct Status {
     /// Every repository that was synced or tried, by name.
     pub repositories: Vec<RepositoryStatus>,
+    /// What is wrong with the manifests as they are now, if they are not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<String>,
     /// Names that are served.
     pub packages: usize,
     /// Tokens that are declared.
@@ -56,6 +59,21 @@ pub struct SkippedStatus {
     /// The version, ref or file, and the reason.
     #[serde(flatten)]
     pub skipped: Skipped,
+}
+
+/// The setting that says what is wrong with the manifests.
+const MANIFESTS: &str = "manifests";
+
+/// Keeps what is wrong with the manifests as they are now; `None` if they are in force.
+pub async fn note_manifests(
+    database: &dyn Database,
+    problem: Option<String>,
+) -> Result<(), DatabaseError> {
+    let problem = problem.unwrap_or_default();
+    if database.setting(MANIFESTS).await?.unwrap_or_default() == problem {
+        return Ok(());
+    }
+    database.save_setting(MANIFESTS, &problem).await
 }
 
 /// Reads the state from the database.
@@ -105,8 +123,10 @@ pub async fn status(database: &dyn Database) -> Result<Status, DatabaseError> {
         });
     }
     repositories.sort_by(|a, b| a.name.cmp(&b.name));
+    let manifests = database.setting(MANIFESTS).await?;
     Ok(Status {
         repositories,
+        manifests: manifests.filter(|problem| !problem.is_empty()),
         packages: index.published.len(),
         tokens: database.tokens().await?.len(),
     })

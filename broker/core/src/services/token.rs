@@ -1,6 +1,11 @@
 //! Who asks: from a token to what it may read.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 
@@ -76,8 +81,13 @@ pub enum Slowdown {
     None,
     /// Answer after this time.
     Wait(Duration),
-    /// Answer "too many requests", to be asked again after this time.
-    Refuse(Duration),
+    /// Answer "too many requests", after a pause, to be asked again after a time.
+    Refuse {
+        /// How long to keep the client waiting for the answer.
+        pause: Duration,
+        /// When to ask again.
+        retry_after: Duration,
+    },
 }
 
 /// Tokens in memory, by hash.
@@ -101,6 +111,27 @@ impl TokenService {
             telemetry,
             grants: ArcSwap::default(),
         }
+    }
+
+    /// Puts withdrawals and changes in force, but adds no new token: what is no longer declared stops at once, also if
+    /// that cannot be stored.
+    pub async fn restrict(&self, tokens: &[(TokenRecord, Scope)]) -> Result<(), DatabaseError> {
+        let grants = self.grants.load_full();
+        if grants.is_empty() {
+            // Nothing is in force yet. What is stored keeps its floors until it is known what is declared.
+            return Ok(());
+        }
+        let known = tokens
+            .iter()
+            .filter(|(record, _)| grants.contains_key(&record.hash));
+        let known: Vec<(TokenRecord, Scope)> = known.cloned().collect();
+        if known.len() < grants.len() {
+            let stay = |hash: &TokenHash| known.iter().any(|(record, _)| record.hash == *hash);
+            let left = grants.iter().filter(|(hash, _)| stay(hash));
+            let left = left.map(|(hash, grant)| (*hash, Arc::clone(grant)));
+            self.grants.store(Arc::new(left.collect()));
+        }
+        self.replace(known).await
     }
 
     /// Makes the valid tokens exactly these: stored first, then in force.
@@ -146,19 +177,23 @@ impl TokenService {
     }
 
     /// Counts a failed attempt of an address and says how to answer it. A valid token is never slowed down, as
-    /// many people may share an address.
-    pub async fn failed(&self, address: &str) -> Slowdown {
+    /// many people may share an address. An IPv6 client counts with its whole network, which it may choose from.
+    pub async fn failed(&self, address: IpAddr) -> Slowdown {
         self.telemetry.auth_failures.increment();
         let counted = self
             .cache
-            .count(&format!("auth-failures:{address}"), FAILURE_WINDOW)
+            .count(
+                &format!("auth-failures:{}", network(address)),
+                FAILURE_WINDOW,
+            )
             .await;
         match counted.unwrap_or_default() {
             0..=FREE_FAILURES => Slowdown::None,
-            failures if failures <= MAX_FAILURES => {
-                Slowdown::Wait(Duration::from_millis(50 * (failures - FREE_FAILURES)))
-            }
-            _ => Slowdown::Refuse(FAILURE_WINDOW),
+            failures if failures <= MAX_FAILURES => Slowdown::Wait(pause(failures)),
+            _ => Slowdown::Refuse {
+                pause: pause(MAX_FAILURES),
+                retry_after: FAILURE_WINDOW,
+            },
         }
     }
 
@@ -170,6 +205,20 @@ impl TokenService {
     /// Whether no token is declared.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+fn pause(failures: u64) -> Duration {
+    Duration::from_millis(50 * failures.saturating_sub(FREE_FAILURES))
+}
+
+/// What one client may have for itself: an IPv4 address, or the first 64 bits of an IPv6 one.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -1,11 +1,15 @@
 //! Reading one package because a client asks for it.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use futures::FutureExt;
+use tokio::sync::Semaphore;
 
 use super::{Opened, ReadError, SyncError, SyncService, stage::Staged};
 use crate::{
@@ -13,33 +17,95 @@ use crate::{
     ports::source::PackageReader,
 };
 
-/// The longest time that "the source does not have it" is believed.
+/// The longest time that "the source does not have it" is believed without asking again.
 const MAX_ABSENT_AGE: Duration = Duration::from_mins(5);
+/// The longest time one package may take.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// Packages of one repository that may be waited for.
+const MAX_WAITING: usize = 512;
+/// A failure that took so long is not waited for again by everybody who comes next.
+const SLOW: Duration = Duration::from_secs(5);
+/// How long a source that failed slowly is left alone.
+const LEFT_ALONE: Duration = Duration::from_secs(15);
+
+/// What is asked of one source on demand.
+pub(super) struct Demands {
+    slots: Semaphore,
+    waiting: AtomicUsize,
+    slow_failure: Mutex<Option<(Instant, ReadError)>>,
+}
+
+/// A place among those who wait, until it is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Demands {
+    pub(super) fn new(slots: usize) -> Self {
+        Self {
+            slots: Semaphore::new(slots),
+            waiting: AtomicUsize::new(0),
+            slow_failure: Mutex::default(),
+        }
+    }
+
+    fn wait_in_line(&self) -> Result<Place<'_>, SyncError> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(&self.waiting);
+        if before < MAX_WAITING {
+            Ok(place)
+        } else {
+            Err(SyncError::Busy)
+        }
+    }
+
+    /// The failure for which the source is left alone now.
+    fn left_alone(&self) -> Option<ReadError> {
+        let failure = self
+            .slow_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (at, error) = failure.as_ref()?;
+        (at.elapsed() < LEFT_ALONE).then(|| error.clone())
+    }
+
+    fn note(&self, began: Instant, error: &ReadError) {
+        if began.elapsed() >= SLOW {
+            let noted = Some((Instant::now(), error.clone()));
+            *self
+                .slow_failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = noted;
+        }
+    }
+}
 
 impl SyncService {
     /// Reads one package of a lazy repository, once however many ask. Returns whether the repository has it; if so, it
     /// is stored and published.
     ///
     /// # Errors
-    /// [`ReadError`] if the source does not answer and never said whether it has the package.
+    /// [`ReadError`] if the source does not answer and did not say lately whether it has the package.
     pub async fn read_on_demand(
         self: &Arc<Self>,
         repository: &Arc<Repository>,
         package: &PackageName,
     ) -> Result<bool, ReadError> {
         let key = (repository.name.clone(), package.clone());
-        let believed = repository.interval.min(MAX_ABSENT_AGE);
-        let absent_since = self.absent.get(&key);
-        if absent_since.is_some_and(|since| since.elapsed() < believed) {
+        let age = self.absent.get(&key).map(|since| since.elapsed());
+        if age.is_some_and(|age| age < repository.interval.min(MAX_ABSENT_AGE)) {
             return Ok(false);
         }
         let (service, own, name) = (Arc::clone(self), Arc::clone(repository), package.clone());
-        let work = move || {
-            async move { service.read_now(&own, &name).await.map_err(ReadError::from) }.boxed()
-        };
+        let work = move || async move { service.read_in_turn(&own, &name).await }.boxed();
         let read = self.on_demand.join(key, work).await;
         match read.unwrap_or_else(|| Err(SyncError::Stopped.into())) {
-            Err(error) if absent_since.is_some() => {
+            // As old as anything else may be that we say of this source.
+            Err(error) if age.is_some_and(|age| age < repository.interval) => {
                 tracing::warn!(repository = %repository.name, %package, %error, "believing an older answer");
                 Ok(false)
             }
@@ -51,21 +117,39 @@ impl SyncService {
         }
     }
 
-    async fn read_now(
+    async fn read_in_turn(
         &self,
         repository: &Arc<Repository>,
         package: &PackageName,
-    ) -> Result<bool, SyncError> {
-        let _slot = self.slots.acquire().await.map_err(|_| SyncError::Stopped)?;
+    ) -> Result<bool, ReadError> {
+        let opened = self.opened(repository).map_err(SyncError::from)?;
+        let demands = &opened.on_demand;
+        let _place = demands.wait_in_line()?;
+        let _slot = demands
+            .slots
+            .acquire()
+            .await
+            .map_err(|_| SyncError::Stopped)?;
+        if let Some(error) = demands.left_alone() {
+            return Err(error);
+        }
+        let began = Instant::now();
+        let read = self.read_now(&opened, package).await;
+        read.map_err(ReadError::from)
+            .inspect_err(|error| demands.note(began, error))
+    }
+
+    async fn read_now(&self, opened: &Opened, package: &PackageName) -> Result<bool, SyncError> {
+        let repository = &opened.repository;
         self.telemetry.lazy_reads.increment();
         let reading = async {
-            let opened = self.opened(repository)?;
-            let reader = self.reader_of(&opened).await?;
+            let reader = self.reader_of(opened).await?;
             self.stage(repository, &*reader, package).await
         };
-        let staged = tokio::time::timeout(repository.timeout.min(Duration::from_mins(1)), reading)
+        let limit = repository.timeout.min(READ_TIMEOUT);
+        let staged = tokio::time::timeout(limit, reading)
             .await
-            .map_err(|_| SyncError::Timeout(repository.timeout))??;
+            .map_err(|_| SyncError::Timeout(limit))??;
         match staged {
             Staged::Unchanged => Ok(true),
             Staged::Changed(prepared) => {
@@ -87,13 +171,7 @@ impl SyncService {
         if let Some(reader) = opened.reader() {
             return Ok(reader);
         }
-        let _turn = opened.turn.lock().await;
-        if let Some(reader) = opened.reader() {
-            return Ok(reader);
-        }
         let state = self.record(&opened.repository).await?.state;
-        let survey = opened.source.survey(state.as_deref()).await?;
-        opened.set_reader(Arc::clone(&survey.reader));
-        Ok(survey.reader)
+        Ok(opened.first_survey(state.as_deref()).await?)
     }
 }

@@ -30,8 +30,14 @@ pub enum SyncError {
         /// When the source said to come back.
         retry_after: Option<Duration>,
     },
-    /// The program is shutting down.
-    #[error("the program is shutting down")]
+    /// The source lists a name, but has nothing under it.
+    #[error("the repository lists this package, but answers that it does not have it")]
+    Contradiction,
+    /// More packages of this repository are waited for than can be read soon.
+    #[error("too many packages of this repository are being asked for")]
+    Busy,
+    /// The program is shutting down, or the settings changed.
+    #[error("the program is shutting down, or the settings have changed")]
     Stopped,
 }
 

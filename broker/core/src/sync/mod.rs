@@ -1,11 +1,13 @@
 //! From a source's documents and refs to versions in the database.
 //!
-//! [`run`] is one sync of one repository, [`demand`] reads a single package because a client asks for it, [`stage`]
+//! [`run`] is one sync of one repository ([`plan`] decides what is read, [`read`] reads it), [`demand`] reads a single package because a client asks for it, [`stage`]
 //! turns what a source gave into what is stored, and [`schedule`] decides when. A sync may be ended at any moment: what
 //! it stored stands, and the next one goes on from there.
 
 pub mod demand;
 pub mod error;
+mod plan;
+mod read;
 pub mod run;
 pub mod schedule;
 mod stage;
@@ -19,6 +21,7 @@ use std::{
 use quick_cache::sync::Cache;
 use tokio::{runtime::Handle, sync::Semaphore};
 
+use self::demand::Demands;
 pub use error::{ReadError, SyncError};
 pub use run::SyncReport;
 
@@ -29,7 +32,7 @@ use crate::{
     },
     ports::{
         database::Database,
-        source::{PackageReader, Source, SourceError, Sources},
+        source::{PackageReader, Source, SourceError, Sources, Survey},
     },
     services::{catalog::Catalog, flight::Flights, publish::Publisher},
     telemetry::Telemetry,
@@ -37,8 +40,10 @@ use crate::{
 
 /// Names that lazy sources said they do not have, at most.
 const MAX_ABSENT: usize = 50_000;
-/// Packages read on demand at once, over all repositories.
-const MAX_ON_DEMAND: usize = 32;
+/// Packages of one repository that are read on demand at once.
+const MAX_ON_DEMAND: usize = 16;
+/// Archives of one repository that are fetched or built at once.
+const MAX_ARCHIVES: usize = 8;
 
 /// Reads sources and hands what they have to the publisher.
 pub struct SyncService {
@@ -50,7 +55,6 @@ pub struct SyncService {
     open: Mutex<HashMap<RepositoryName, Arc<Opened>>>,
     on_demand: Flights<(RepositoryName, PackageName), Result<bool, ReadError>>,
     absent: Cache<(RepositoryName, PackageName), Instant>,
-    slots: Semaphore,
 }
 
 /// A repository with its source, for as long as its settings stand.
@@ -59,8 +63,13 @@ pub(crate) struct Opened {
     pub(crate) source: Arc<dyn Source>,
     /// The reader of the last survey.
     reader: Mutex<Option<Arc<dyn PackageReader>>>,
-    /// Held during a sync and during a survey.
+    /// Held during a whole sync.
     turn: tokio::sync::Mutex<()>,
+    /// Held during a survey.
+    surveying: tokio::sync::Mutex<()>,
+    on_demand: Demands,
+    /// Turns for fetching archives: a slow source takes none of the others'.
+    pub(crate) archives: Semaphore,
 }
 
 impl Opened {
@@ -71,8 +80,37 @@ impl Opened {
             .clone()
     }
 
-    fn set_reader(&self, reader: Arc<dyn PackageReader>) {
-        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+    fn set_reader(&self, reader: Option<Arc<dyn PackageReader>>) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
+    }
+
+    /// Lets go of what the last survey keeps in memory.
+    fn forget_reader(&self) {
+        self.set_reader(None);
+    }
+
+    /// Looks at the source, and keeps the reader. One at a time does so.
+    async fn survey(&self, state: Option<&str>) -> Result<Survey, SourceError> {
+        let _turn = self.surveying.lock().await;
+        self.survey_now(state).await
+    }
+
+    /// The reader of the last survey; looks at the source if there is none, once however many ask.
+    async fn first_survey(
+        &self,
+        state: Option<&str>,
+    ) -> Result<Arc<dyn PackageReader>, SourceError> {
+        let _turn = self.surveying.lock().await;
+        match self.reader() {
+            Some(reader) => Ok(reader),
+            None => Ok(self.survey_now(state).await?.reader),
+        }
+    }
+
+    async fn survey_now(&self, state: Option<&str>) -> Result<Survey, SourceError> {
+        let survey = self.source.survey(state).await?;
+        self.set_reader(Some(Arc::clone(&survey.reader)));
+        Ok(survey)
     }
 }
 
@@ -97,7 +135,6 @@ impl SyncService {
             open: Mutex::default(),
             on_demand: Flights::on(Handle::current()),
             absent: Cache::new(MAX_ABSENT),
-            slots: Semaphore::new(MAX_ON_DEMAND),
         }
     }
 
@@ -114,6 +151,9 @@ impl SyncService {
             source: self.sources.open(repository)?,
             reader: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            surveying: tokio::sync::Mutex::default(),
+            on_demand: Demands::new(MAX_ON_DEMAND),
+            archives: Semaphore::new(MAX_ARCHIVES),
         });
         open.insert(repository.name.clone(), Arc::clone(&opened));
         Ok(opened)

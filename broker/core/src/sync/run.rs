@@ -1,35 +1,25 @@
 //! One sync of one repository.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 
-use super::{Opened, SyncError, SyncService, stage::Staged};
+use super::{
+    Opened, SyncError, SyncService,
+    plan::{Plan, plan, sorted, vanished},
+    read::Read,
+};
 use crate::{
-    domain::{names::PackageName, repository::Repository, repository::SyncMode},
+    domain::{names::PackageName, repository::Repository},
     ports::{
         database::{Failure, RepositoryRecord},
-        source::{Listing, SourceError, Survey},
+        source::{Listing, Survey},
     },
-    services::{
-        catalog::{Demand, Reach},
-        publish::{BATCH, Prepared},
-    },
+    services::catalog::{Demand, Reach},
 };
 
-/// Failures one after another after which the source is taken to be down.
-const GIVE_UP_AFTER: usize = 10;
-/// How often a long sync says how far it is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// Failed syncs in a row after which a source is believed that says it has no package of a name it lists.
+const BELIEVED_AFTER: u32 = 2;
 
 /// What a sync did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,97 +83,101 @@ impl SyncService {
     async fn run(&self, opened: &Opened) -> Result<SyncReport, SyncError> {
         let repository = &opened.repository;
         let before = self.record(repository).await?;
-        let survey = opened.source.survey(before.state.as_deref()).await?;
-        opened.set_reader(Arc::clone(&survey.reader));
-        let plan = plan(repository, &survey)?;
-        if let Some(reach) = &plan.reach {
-            self.catalog
-                .set_reach(&repository.name, Some(reach.clone()));
-        }
+        let survey = opened.survey(before.state.as_deref()).await?;
+        let installation = self.catalog.installation();
+        let plan = plan(&installation, repository, &survey)?;
+        self.expect_names(repository, &plan);
         let held = self.catalog.held_by(&repository.name);
-        let mut report = SyncReport::default();
-        if !survey.unchanged || before.changed_at.is_none() {
-            let names = plan.names.clone().unwrap_or_else(|| {
-                held.iter()
-                    .filter(|n| repository.filter.accepts(n.as_str()))
-                    .cloned()
-                    .collect()
-            });
-            report = self.read_all(opened, &survey, names).await?;
-            let gone = vanished(&held, plan.names.as_deref(), repository);
-            report.removed += gone.len();
-            self.publisher.remove(&repository.name, &gone).await?;
-        }
-        self.record_success(repository, before, &survey, &plan, &report)
+        let gone = vanished(&installation, repository, &held, plan.names.as_deref());
+        let names = self.names_to_read(repository, &before, &survey, &plan, &held, &gone);
+        // A source that lists a name and has no file for it is being changed, or is broken.
+        let absence_counts = plan.names.is_none()
+            || before
+                .failure
+                .as_ref()
+                .is_some_and(|failure| failure.count >= BELIEVED_AFTER);
+        let mut read = self
+            .read_all(opened, &survey, names, absence_counts)
             .await?;
-        if plan.reach.is_none() {
-            self.catalog.set_reach(&repository.name, None);
+        read.report.removed += gone.len();
+        self.publisher.remove(&repository.name, &gone).await?;
+        let reach = self.reach_after(repository, &plan, &read.failed);
+        self.record_end(repository, before, &survey, reach.as_ref(), &read)
+            .await?;
+        if reach.is_none() {
+            // Everything is held: nobody will ask this reader for more.
+            opened.forget_reader();
         }
-        Ok(report)
+        self.catalog.set_reach(&repository.name, reach);
+        read.error.map_or(Ok(read.report), Err)
     }
 
-    /// Reads packages several at once, and writes them in batches while others are being read.
-    async fn read_all(
-        &self,
-        opened: &Opened,
-        survey: &Survey,
-        names: Vec<PackageName>,
-    ) -> Result<SyncReport, SyncError> {
-        let repository = &opened.repository;
-        let total = names.len();
-        let concurrency = self.catalog.installation().limits().max_concurrent;
-        let (sender, receiver) = mpsc::channel(BATCH);
-        let done = AtomicUsize::new(0);
-        let reading = async move {
-            let mut outcome = Outcome::default();
-            let mut last_word = Instant::now();
-            let reads = stream::iter(names).map(|name| async {
-                let staged = self.stage(repository, &*survey.reader, &name).await;
-                (name, staged)
-            });
-            let mut reads = reads.buffer_unordered(concurrency);
-            while let Some((name, staged)) = reads.next().await {
-                outcome.take(&name, staged, &sender).await?;
-                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                if last_word.elapsed() >= PROGRESS_EVERY {
-                    last_word = Instant::now();
-                    tracing::info!(repository = %repository.name, done, total, "syncing");
-                }
-            }
-            Ok::<Outcome, SyncError>(outcome)
+    /// From the moment a source has named its packages, only those are uncertain that are not read yet.
+    fn expect_names(&self, repository: &Repository, plan: &Plan) {
+        let Some(reach) = self.catalog.reach(&repository.name) else {
+            return;
         };
-        let (outcome, written) = tokio::join!(reading, self.write_batches(repository, receiver));
-        written?;
-        let outcome = outcome?;
-        self.publisher
-            .remove(
-                &repository.name,
-                &self.only_held(repository, &outcome.absent),
-            )
-            .await?;
-        outcome.into_report(total)
+        let (listing, demand) = match (&plan.listing, &plan.names) {
+            (Some(listing), _) => (listing.clone(), Demand::Ask),
+            (None, Some(names)) => (sorted(Listing::Names(names.clone())), reach.demand),
+            (None, None) => return,
+        };
+        let reach = Reach {
+            listing,
+            demand,
+            from_nothing: reach.from_nothing,
+        };
+        self.catalog.set_reach(&repository.name, Some(reach));
     }
 
-    async fn write_batches(
+    /// The names that may have changed: where the source is as it was, those that are not held yet.
+    fn names_to_read(
         &self,
         repository: &Repository,
-        mut receiver: mpsc::Receiver<Prepared>,
-    ) -> Result<(), SyncError> {
-        let mut batch = Vec::with_capacity(BATCH);
-        while receiver.recv_many(&mut batch, BATCH).await > 0 {
-            self.publisher
-                .put(&repository.name, std::mem::take(&mut batch))
-                .await?;
+        before: &RepositoryRecord,
+        survey: &Survey,
+        plan: &Plan,
+        held: &[PackageName],
+        gone: &[PackageName],
+    ) -> Vec<PackageName> {
+        let unchanged = survey.unchanged && before.changed_at.is_some();
+        match &plan.names {
+            Some(names) => names
+                .iter()
+                .filter(|name| {
+                    !unchanged || self.catalog.held(&repository.name, name.as_str()).is_none()
+                })
+                .cloned()
+                .collect(),
+            None if unchanged => Vec::new(),
+            None => held
+                .iter()
+                .filter(|name| !gone.contains(name))
+                .cloned()
+                .collect(),
         }
-        Ok(())
     }
 
-    fn only_held(&self, repository: &Repository, names: &[PackageName]) -> Vec<PackageName> {
-        names
-            .iter()
-            .filter(|name| self.catalog.held(&repository.name, name.as_str()).is_some())
-            .cloned()
-            .collect()
+    /// What of a repository's names is not held after a sync: in lazy mode what it may have, else what failed.
+    fn reach_after(
+        &self,
+        repository: &Repository,
+        plan: &Plan,
+        failed: &[PackageName],
+    ) -> Option<Reach> {
+        let missing = || {
+            let failed = failed.iter();
+            let unheld =
+                failed.filter(|name| self.catalog.held(&repository.name, name.as_str()).is_none());
+            let unheld: Vec<PackageName> = unheld.cloned().collect();
+            (!unheld.is_empty()).then_some(Listing::Names(unheld))
+        };
+        let listing = plan.listing.clone().or_else(missing)?;
+        Some(Reach {
+            listing: sorted(listing),
+            demand: Demand::Ask,
+            from_nothing: false,
+        })
     }
 
     /// The record of a repository; an empty one if there is none, or if it was made under other settings.
@@ -198,43 +192,37 @@ impl SyncService {
             .find(|record| record.name == repository.name);
         Ok(known
             .filter(|record| record.fingerprint == fingerprint)
-            .unwrap_or_else(|| RepositoryRecord {
-                name: repository.name.clone(),
-                kind: repository.kind.as_str().to_owned(),
-                url: repository.url.clone(),
-                fingerprint,
-                state: None,
-                listing: None,
-                changed_at: None,
-                failure: None,
-                skipped: Vec::new(),
-            }))
+            .unwrap_or_else(|| RepositoryRecord::new(repository, fingerprint)))
     }
 
-    /// Writes the record, but only if something in it moved: a sync that changed nothing writes nothing.
-    async fn record_success(
+    /// Writes the record, but only if something in it moved: a sync that changed nothing writes nothing. After a
+    /// partial sync the state stays the old one, so that the next survey finds the same changes again.
+    async fn record_end(
         &self,
-        repository: &Repository,
+        repository: &Arc<Repository>,
         before: RepositoryRecord,
         survey: &Survey,
-        plan: &Plan,
-        report: &SyncReport,
+        reach: Option<&Reach>,
+        read: &Read,
     ) -> Result<(), SyncError> {
+        let whole = read.error.is_none();
+        let report = &read.report;
         let changed = report.changed + report.removed > 0 || before.changed_at.is_none();
         let record = RepositoryRecord {
             kind: repository.kind.as_str().to_owned(),
             url: repository.url.clone(),
-            state: survey.state.clone(),
-            listing: plan
-                .reach
-                .as_ref()
-                .and_then(|reach| serde_json::to_string(&reach.listing).ok()),
+            state: if whole {
+                survey.state.clone()
+            } else {
+                before.state.clone()
+            },
+            listing: reach.and_then(|reach| serde_json::to_string(&reach.listing).ok()),
             changed_at: if changed {
                 Some(jiff::Timestamp::now())
             } else {
                 before.changed_at
             },
-            failure: None,
+            failure: before.failure.clone().filter(|_| !whole),
             skipped: if survey.unchanged {
                 before.skipped.clone()
             } else {
@@ -243,22 +231,20 @@ impl SyncService {
             ..before.clone()
         };
         if record != before {
-            self.database.save_repository(&record).await?;
+            self.save(repository, &record).await?;
         }
         Ok(())
     }
 
-    async fn record_failure(&self, repository: &Repository, error: &SyncError) {
+    async fn record_failure(&self, repository: &Arc<Repository>, error: &SyncError) {
         if let Some(reach) = self.catalog.reach(&repository.name)
             && reach.demand == Demand::Wait
         {
-            self.catalog.set_reach(
-                &repository.name,
-                Some(Reach {
-                    demand: Demand::Unknown,
-                    ..reach
-                }),
-            );
+            let reach = Reach {
+                demand: Demand::Unknown,
+                ..reach
+            };
+            self.catalog.set_reach(&repository.name, Some(reach));
         }
         let Ok(mut record) = self.record(repository).await else {
             return;
@@ -269,136 +255,23 @@ impl SyncService {
             count: count + 1,
             message: error.to_string(),
         });
-        if let Err(error) = self.database.save_repository(&record).await {
+        if let Err(error) = self.save(repository, &record).await {
             tracing::error!(repository = %repository.name, %error, "the failure of a sync could not be recorded");
         }
     }
-}
 
-/// What a sync is going to read.
-struct Plan {
-    /// Every name of the source; `None` in lazy mode, where only names that were asked for are kept fresh.
-    names: Option<Vec<PackageName>>,
-    /// In lazy mode, the names it may have.
-    reach: Option<Reach>,
-}
-
-fn plan(repository: &Repository, survey: &Survey) -> Result<Plan, SourceError> {
-    let lazy = |listing: &Listing| {
-        let mut listing = listing.clone();
-        if let Listing::Names(names) = &mut listing {
-            names.sort();
-        }
-        Plan {
-            names: None,
-            reach: Some(Reach {
-                listing,
-                demand: Demand::Ask,
-            }),
-        }
-    };
-    match (&survey.listing, repository.mode) {
-        (Listing::Names(names), None | Some(SyncMode::Eager)) => {
-            let names = names
-                .iter()
-                .filter(|name| repository.filter.accepts(name.as_str()))
-                .cloned()
-                .collect();
-            Ok(Plan {
-                names: Some(names),
-                reach: None,
-            })
-        }
-        (listing, None | Some(SyncMode::Lazy)) => Ok(lazy(listing)),
-        (_, Some(SyncMode::Eager)) => Err(SourceError::Misconfigured {
-            problem: format!(
-                "{} publishes no list of its packages, so it cannot be synced ahead",
-                repository.url
-            ),
-            fix: "set spec.sync.mode to lazy, or leave it out".to_owned(),
-        }),
-    }
-}
-
-/// The held names that the source or the filter no longer has.
-fn vanished(
-    held: &[PackageName],
-    names: Option<&[PackageName]>,
-    repository: &Repository,
-) -> Vec<PackageName> {
-    let listed: Option<HashSet<&PackageName>> = names.map(|names| names.iter().collect());
-    let stays = |name: &&PackageName| {
-        repository.filter.accepts(name.as_str())
-            && listed.as_ref().is_none_or(|listed| listed.contains(name))
-    };
-    held.iter().filter(|name| !stays(name)).cloned().collect()
-}
-
-/// How the reading went so far.
-#[derive(Default)]
-struct Outcome {
-    read: usize,
-    changed: usize,
-    absent: Vec<PackageName>,
-    failed: usize,
-    failed_in_a_row: usize,
-    first_failure: Option<(PackageName, SyncError)>,
-}
-
-impl Outcome {
-    async fn take(
-        &mut self,
-        name: &PackageName,
-        staged: Result<Staged, SyncError>,
-        sender: &mpsc::Sender<Prepared>,
+    /// Writes a record, unless the repository was removed or changed in the meantime: then it is not this sync's any
+    /// more.
+    async fn save(
+        &self,
+        repository: &Arc<Repository>,
+        record: &RepositoryRecord,
     ) -> Result<(), SyncError> {
-        self.read += 1;
-        match staged {
-            Ok(Staged::Unchanged) => {}
-            Ok(Staged::Absent) => self.absent.push(name.clone()),
-            Ok(Staged::Changed(prepared)) => {
-                self.changed += 1;
-                // The writer stops early only by an error of its own, which the caller then sees.
-                sender
-                    .send(*prepared)
-                    .await
-                    .map_err(|_| SyncError::Stopped)?;
-            }
-            Err(error) => return self.note_failure(name, error),
+        let installation = self.catalog.installation();
+        let present = installation.repository(&repository.name);
+        if present.is_none_or(|present| !Arc::ptr_eq(present, repository)) {
+            return Err(SyncError::Stopped);
         }
-        self.failed_in_a_row = 0;
-        Ok(())
-    }
-
-    /// One package's failure is noted; a lasting one, or many in a row, ends the sync.
-    fn note_failure(&mut self, name: &PackageName, error: SyncError) -> Result<(), SyncError> {
-        tracing::debug!(package = %name, %error, "a package could not be read");
-        self.failed += 1;
-        self.failed_in_a_row += 1;
-        if error.is_lasting()
-            || matches!(error, SyncError::Database(_))
-            || self.failed_in_a_row >= GIVE_UP_AFTER
-        {
-            return Err(error);
-        }
-        self.first_failure
-            .get_or_insert_with(|| (name.clone(), error));
-        Ok(())
-    }
-
-    fn into_report(self, total: usize) -> Result<SyncReport, SyncError> {
-        match self.first_failure {
-            None => Ok(SyncReport {
-                read: self.read,
-                changed: self.changed,
-                removed: 0,
-            }),
-            Some((name, error)) => Err(SyncError::Partial {
-                failed: self.failed,
-                total,
-                first: format!("{name}: {error}"),
-                retry_after: error.retry_after(),
-            }),
-        }
+        Ok(self.database.save_repository(record).await?)
     }
 }

@@ -19,6 +19,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(5);
 /// The longest wait after a failure.
 const LONGEST_RETRY: Duration = Duration::from_mins(15);
 
+/// The longest wait because a source asks for it.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
 /// Runs syncs until told to stop.
 pub struct Scheduler {
     syncs: Arc<SyncService>,
@@ -44,13 +47,15 @@ impl Scheduler {
         }
     }
 
-    /// Makes the running syncs those of an installation: repositories whose settings stand go on undisturbed.
-    pub fn install(&self, installation: &Installation) {
+    /// Makes the running syncs those of an installation. Repositories whose settings stand go on undisturbed; with
+    /// `anew`, because how sources are reached has changed, all of them are synced now.
+    pub fn install(&self, installation: &Installation, anew: bool) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.by_name.retain(|name, (repository, stop)| {
-            let stays = installation
-                .repository(name)
-                .is_some_and(|now| Arc::ptr_eq(now, repository));
+            let stays = !anew
+                && installation
+                    .repository(name)
+                    .is_some_and(|now| Arc::ptr_eq(now, repository));
             if !stays {
                 stop.cancel();
             }
@@ -118,7 +123,7 @@ async fn keep_synced(
                 };
                 backoff
                     .min(repository.interval)
-                    .max(error.retry_after().unwrap_or_default())
+                    .max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
             }
         };
         if stop
@@ -142,7 +147,8 @@ fn jittered(pause: Duration) -> Duration {
     let mut random = [0u8; 2];
     // Without random numbers there is no jitter; nothing else depends on it.
     let _ = getrandom::fill(&mut random);
-    pause + pause.mul_f64(f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX) / 10.0)
+    let part = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX) / 10.0;
+    pause.saturating_add(pause.mul_f64(part))
 }
 
 #[cfg(test)]

@@ -9,8 +9,11 @@ use crate::{
         names::PackageName,
         repository::{Repository, SourceKind},
     },
-    ports::source::{Found, PackageReader, Reading},
-    services::publish::{Checksums, Prepared},
+    ports::{
+        database::DatabaseError,
+        source::{Found, PackageReader, Reading},
+    },
+    services::publish::Prepared,
 };
 
 /// What became of one package.
@@ -51,12 +54,27 @@ impl SyncService {
             Reading::Absent => Ok(Staged::Absent),
             Reading::Found(found) => {
                 let before = match held {
-                    Some(_) => self.database.versions(&repository.name, package).await?,
+                    Some(_) => self.stored(repository, package).await?,
                     None => None,
                 };
                 self.prepare(repository, package, found, before, &tag, known.validator)
                     .await
             }
+        }
+    }
+
+    /// What is stored of a package; nothing if that cannot be read, so that it is written anew.
+    async fn stored(
+        &self,
+        repository: &Repository,
+        package: &PackageName,
+    ) -> Result<Option<PackageVersions>, SyncError> {
+        match self.database.versions(&repository.name, package).await {
+            Err(error @ DatabaseError::Corrupt { .. }) => {
+                tracing::warn!(repository = %repository.name, %package, %error, "read anew");
+                Ok(None)
+            }
+            stored => Ok(stored?),
         }
     }
 
@@ -78,7 +96,6 @@ impl SyncService {
             validator == validator_before && validator.is_some() || validator.is_none();
         let validator = validator.map(|validator| format!("{tag}{validator}"));
         let (name, own) = (package.clone(), Arc::clone(repository));
-        let held_before = before.is_some();
         let checked = tokio::task::spawn_blocking(move || {
             let mut content = PackageVersions::check(&name, versions, skipped);
             vouch(&own, &mut content, before.as_ref(), jiff::Timestamp::now());
@@ -89,11 +106,7 @@ impl SyncService {
         if same && same_validator {
             return Ok(Staged::Unchanged);
         }
-        let checksums = if held_before {
-            Checksums::read(&*self.database, &repository.name, package, &content).await?
-        } else {
-            Checksums::default()
-        };
+        let checksums = self.publisher.checksums(&repository.name, package).await?;
         let installation = self.catalog.installation();
         let (name, repository) = (package.clone(), repository.name.clone());
         let prepared = tokio::task::spawn_blocking(move || {
@@ -102,7 +115,7 @@ impl SyncService {
                 &name,
                 validator,
                 &content,
-                installation.urls(),
+                installation.urls().clone(),
                 &checksums,
             )
         });

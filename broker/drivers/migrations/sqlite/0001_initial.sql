@@ -101,5 +101,5 @@ CREATE TABLE archives (
     blob        BLOB NOT NULL,
     sha1        TEXT NOT NULL,
     size        INTEGER NOT NULL,
-    PRIMARY KEY (package, version, reference, repository)
+    PRIMARY KEY (package, version, reference, repository, format)
 ) STRICT, WITHOUT ROWID;

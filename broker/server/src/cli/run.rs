@@ -1,29 +1,27 @@
 //! `package-broker run`: manifests in, a registry out, in one process.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
-use package_broker_core::{
-    broker::Broker,
-    domain::installation::{Installation, Limits},
-    sync::schedule::Scheduler,
-};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    embedded::{self, ReplaceableSources},
-    installation,
     listen::{answer_with, serve, serve_on_every_core},
     logging::{self, LogFormat},
     manifests::{self, Desired, Manifests, Watcher},
-    routes::{self, App, Health, metrics::Metrics},
+    routes,
+    running::{Addresses, Running},
     tokens,
 };
+
+/// What is left of the shutdown deadline for tasks that end after the last request.
+const LAST_TASKS: Duration = Duration::from_secs(5);
 
 /// Options of `run`.
 #[derive(Parser)]
@@ -63,7 +61,11 @@ pub(super) fn main(args: Args) -> anyhow::Result<()> {
     let watcher = Watcher::new(args.file.clone());
     let manifests = manifests::load(&args.file)?;
     let desired = manifests::resolve(&manifests)?;
-    super::runtime()?.block_on(run(args, watcher, manifests, desired))
+    let runtime = super::runtime()?;
+    let result = runtime.block_on(run(args, watcher, manifests, desired));
+    // What does not end now had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }
 
 async fn run(
@@ -72,7 +74,7 @@ async fn run(
     manifests: Manifests,
     desired: Desired,
 ) -> anyhow::Result<()> {
-    let signals = signals()?;
+    let mut signals = Signals::new()?;
     let public = bind(args.listen, "--listen").await?;
     let operations = bind(args.metrics_listen, "--metrics-listen").await?;
     let addresses = Addresses {
@@ -80,47 +82,59 @@ async fn run(
         operations: operations.local_addr()?,
     };
     let stop = CancellationToken::new();
-    let running = Running::start(&args, &desired, &addresses, &stop).await?;
+    let running = Running::open(&args.data, &desired, addresses, &stop).await?;
     let deadline = Duration::from_secs(args.shutdown_seconds);
-    let app = Arc::clone(&running.app);
-    let answer = {
-        let app = Arc::clone(&app);
-        move |peer, request| routes::answer(Arc::clone(&app), peer, request)
-    };
-    let serving =
-        serve_on_every_core(public, &answer, &stop, deadline).context("the server cannot start")?;
-    let probes = routes::operations(&app);
+    let probes = routes::operations(&running.app);
+    // From the first moment to the very last.
     let probing = tokio::spawn(serve(
         operations,
         move |_, request| answer_with(probes.clone(), request),
         CancellationToken::new(),
         deadline,
     ));
-    app.health.installed();
-    announce(&args, &desired, &addresses)?;
-    let reloading = running.follow(&args.file, watcher, manifests, &addresses);
-    tokio::select! {
-        () = signals => tracing::info!("shutting down"),
-        () = reloading => {}
-    }
-    app.health.stopping();
+    let mut serving = JoinSet::new();
+    let work = async {
+        running.apply(&desired).await?;
+        serving = serve_public(&running, public, &stop, deadline)?;
+        announce(&args, &desired, running.addresses())?;
+        running.follow(&args.file, watcher, manifests).await;
+        Ok(())
+    };
+    let result = tokio::select! {
+        () = signals.next() => Ok(()),
+        ended = work => ended,
+    };
+    tracing::info!("shutting down");
+    running.app.health.stopping();
     stop.cancel();
-    serving.join_all().await;
-    running.scheduler.ended().await;
-    // Probes are answered to the very end.
-    probing.abort();
-    Ok(())
-}
-
-struct Addresses {
-    public: SocketAddr,
-    operations: SocketAddr,
-}
-
-impl Addresses {
-    fn url(&self) -> String {
-        format!("http://{}", self.public)
+    let ending = async {
+        while serving.join_next().await.is_some() {}
+        running.scheduler.ended().await;
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(deadline + LAST_TASKS, ending) => {
+            if ended.is_err() {
+                tracing::warn!("some work was cut off at the end of the shutdown deadline");
+            }
+        }
+        () = signals.next() => tracing::warn!("told twice to end: ending at once"),
     }
+    probing.abort();
+    result
+}
+
+fn serve_public(
+    running: &Running,
+    listener: TcpListener,
+    stop: &CancellationToken,
+    deadline: Duration,
+) -> anyhow::Result<JoinSet<()>> {
+    let app = Arc::clone(&running.app);
+    let answer = move |peer, request| routes::answer(Arc::clone(&app), peer, request);
+    let serving = serve_on_every_core(listener, &answer, stop, deadline)
+        .context("the server cannot start")?;
+    running.app.health.installed();
+    Ok(serving)
 }
 
 async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
@@ -129,16 +143,30 @@ async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> 
         .with_context(|| format!("{address} cannot be listened on; choose another with {option}"))
 }
 
-/// Ends when the process is asked to.
-fn signals() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// The signals that ask the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one. Waits for ever if none can come any more.
+    async fn next(&mut self) {
+        let came = tokio::select! {
+            came = self.terminate.recv() => came,
+            came = self.interrupt.recv() => came,
+        };
+        if came.is_none() {
+            pending::<()>().await;
         }
-    })
+    }
 }
 
 /// Tells people and scripts where the registry is: a log line, and `run.json` in the data folder.
@@ -160,101 +188,4 @@ fn announce(args: &Args, desired: &Desired, addresses: &Addresses) -> anyhow::Re
         }
     }
     Ok(())
-}
-
-/// The parts that a change of manifests acts on.
-struct Running {
-    app: Arc<App>,
-    scheduler: Scheduler,
-    sources: Arc<ReplaceableSources>,
-    data: PathBuf,
-}
-
-impl Running {
-    async fn start(
-        args: &Args,
-        desired: &Desired,
-        addresses: &Addresses,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let spec = &desired.broker.spec;
-        let factory = installation::sources(spec, &embedded::git_folder(&args.data))?;
-        let sources = Arc::new(ReplaceableSources::new(factory));
-        let ports = embedded::open(&args.data, Arc::clone(&sources) as _).await?;
-        let nothing =
-            Installation::new(&addresses.url(), Vec::new(), Vec::new(), Limits::default());
-        let broker = Broker::open(ports, nothing, spec.limits.document_cache_size.bytes()).await?;
-        let scheduler = Scheduler::new(Arc::clone(&broker.syncs), stop.child_token());
-        let app = Arc::new(App {
-            broker,
-            metrics: Metrics::new(),
-            health: Health::default(),
-        });
-        let running = Self {
-            app,
-            scheduler,
-            sources,
-            data: args.data.clone(),
-        };
-        running.apply(desired, addresses).await?;
-        Ok(running)
-    }
-
-    /// Puts manifests in force. Tokens come last: no new token sees what is not there yet, and one that is withdrawn
-    /// stops within this call.
-    async fn apply(&self, desired: &Desired, addresses: &Addresses) -> anyhow::Result<()> {
-        let broker = &self.app.broker;
-        let spec = &desired.broker.spec;
-        let installation = installation::installation(desired, &addresses.url());
-        let tokens = tokens::declared(desired, &self.data, installation.urls().base())?;
-        self.sources.replace(installation::sources(
-            spec,
-            &embedded::git_folder(&self.data),
-        )?);
-        broker
-            .documents
-            .resize(spec.limits.document_cache_size.bytes());
-        let installation = broker.repositories.install(installation).await?;
-        broker.tokens.replace(tokens).await?;
-        self.scheduler.install(&installation);
-        Ok(())
-    }
-
-    /// Takes up changes of the files. A mistake in them is told and changes nothing.
-    async fn follow(
-        &self,
-        files: &[PathBuf],
-        mut watcher: Watcher,
-        mut good: Manifests,
-        addresses: &Addresses,
-    ) {
-        loop {
-            watcher.changed().await;
-            match reload(files, &good) {
-                Ok((manifests, desired)) => match self.apply(&desired, addresses).await {
-                    Ok(()) => {
-                        good = manifests;
-                        tracing::info!("the changed manifests are in force");
-                    }
-                    Err(error) => tracing::error!(
-                        error = format!("{error:#}"),
-                        "the changed manifests could not be put in force"
-                    ),
-                },
-                Err(errors) => {
-                    tracing::error!(%errors, "the changed manifests are wrong; the last good ones stay in force");
-                }
-            }
-        }
-    }
-}
-
-fn reload(
-    files: &[PathBuf],
-    good: &Manifests,
-) -> Result<(Manifests, Desired), manifests::ManifestErrors> {
-    let manifests = manifests::load(files)?;
-    manifests.check_change_from(good)?;
-    let desired = manifests::resolve(&manifests)?;
-    Ok((manifests, desired))
 }

@@ -64,6 +64,16 @@ fn table(status: &Status) -> String {
     let tokens = counted(status.tokens, "token");
     let mut text = aligned(&rows);
     text.push_str(&["\n", &packages, " served, ", &tokens, "\n"].concat());
+    if let Some(problem) = &status.manifests {
+        text.push_str(
+            &[
+                "\nThe manifests as they are now are not in force:\n",
+                problem,
+                "\n",
+            ]
+            .concat(),
+        );
+    }
     text.extend(status.repositories.iter().flat_map(troubles));
     text
 }

@@ -1,6 +1,6 @@
 //! Who asks: the one place where a request becomes a grant.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -8,19 +8,23 @@ use package_broker_core::services::token::{Grant, Refusal, Slowdown, token_in_he
 
 use super::{App, error::Problem};
 
+/// Refused requests that are kept waiting at once. Beyond, those who guess get their answers at once: they must not
+/// take every connection there is.
+pub(super) const MAX_KEPT_WAITING: usize = 1_000;
+
 /// The grant of a request's token. Every route that shows anything of packages begins here.
 ///
 /// # Errors
 /// 401 without a valid token, after a pause for an address that keeps guessing; 429 if it does not stop.
 pub(super) async fn authenticate(
     app: &App,
-    peer: SocketAddr,
+    client: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Arc<Grant>, Problem> {
     match grant(app, headers) {
         Ok(grant) => Ok(grant),
         Err(Refusal::Missing) => Err(Refusal::Missing.into()),
-        Err(refusal) => Err(slowed_down(refusal, peer, app).await),
+        Err(refusal) => Err(slowed_down(refusal, client, app).await),
     }
 }
 
@@ -33,13 +37,22 @@ fn grant(app: &App, headers: &HeaderMap) -> Result<Arc<Grant>, Refusal> {
     app.broker.tokens.authenticate(token)
 }
 
-async fn slowed_down(refusal: Refusal, peer: SocketAddr, app: &App) -> Problem {
-    match app.broker.tokens.failed(&peer.ip().to_string()).await {
+async fn slowed_down(refusal: Refusal, client: IpAddr, app: &App) -> Problem {
+    match app.broker.tokens.failed(client).await {
         Slowdown::None => refusal.into(),
         Slowdown::Wait(pause) => {
-            tokio::time::sleep(pause).await;
+            keep_waiting(app, pause).await;
             refusal.into()
         }
-        Slowdown::Refuse(retry_after) => Problem::too_many(retry_after),
+        Slowdown::Refuse { pause, retry_after } => {
+            keep_waiting(app, pause).await;
+            Problem::too_many(retry_after)
+        }
+    }
+}
+
+async fn keep_waiting(app: &App, pause: Duration) {
+    if let Ok(_place) = app.kept_waiting.try_acquire() {
+        tokio::time::sleep(pause).await;
     }
 }

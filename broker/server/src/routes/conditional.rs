@@ -14,34 +14,41 @@ use super::{encoding::Coding, error::JSON};
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARY: HeaderValue = HeaderValue::from_static("Accept-Encoding, Authorization");
 
-/// Answers a conditional request for a JSON document: 304 if the client has this very one.
-pub(crate) fn document(
-    request: &HeaderMap,
-    dated: &Dated,
-    coding: Coding,
-    bytes: Bytes,
-) -> Response {
-    let unchanged = request
-        .get(header::IF_MODIFIED_SINCE)
-        .is_some_and(|since| since.as_bytes() == &dated.date[..]);
-    let mut response = if unchanged {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        Response::new(Body::from(bytes))
-    };
+/// The `Last-Modified` of what the client has, byte for byte.
+pub(crate) fn since(request: &HeaderMap) -> Option<&[u8]> {
+    Some(request.get(header::IF_MODIFIED_SINCE)?.as_bytes())
+}
+
+/// Whether the client has this very document.
+pub(crate) fn is_current(request: &HeaderMap, dated: &Dated) -> bool {
+    since(request).is_some_and(|since| since == &dated.date[..])
+}
+
+/// 304: the client has it.
+pub(crate) fn not_modified(dated: &Dated) -> Response {
+    let mut response = dated_response(dated, Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response
+}
+
+/// 200 with a JSON document.
+pub(crate) fn document(dated: &Dated, coding: Coding, bytes: Bytes) -> Response {
+    let mut response = dated_response(dated, Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    if let Some(token) = coding.token() {
+        headers.insert(header::CONTENT_ENCODING, token);
+    }
+    response
+}
+
+fn dated_response(dated: &Dated, body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     if let Ok(date) = HeaderValue::from_maybe_shared(dated.date.clone()) {
         headers.insert(header::LAST_MODIFIED, date);
     }
     headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
     headers.insert(header::VARY, VARY);
-    if !unchanged {
-        headers.insert(header::CONTENT_TYPE, JSON);
-        if let Some(token) = coding.token() {
-            headers.insert(header::CONTENT_ENCODING, token);
-        }
-    }
     response
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use axum::{extract::State, http::StatusCode};
-use package_broker_core::services::catalog::Demand;
+use package_broker_core::domain::names::RepositoryName;
 
 use super::App;
 
@@ -14,6 +14,8 @@ use super::App;
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     installed: AtomicBool,
+    /// It was ready once: a repository that comes later does not take the others from their clients.
+    ready: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -34,8 +36,8 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Ready: an installation is in force, every repository was tried once, and the process is not ending. A repository
-/// that fails does not make the broker unready: what it had is served.
+/// Ready: an installation is in force, every repository it began with was tried once, and the process is not ending.
+/// A repository that fails does not make the broker unready, nor one that is added later: what there was is served.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     match not_ready(&app) {
         None => (StatusCode::OK, "ok\n".to_owned()),
@@ -53,12 +55,14 @@ fn not_ready(app: &App) -> Option<String> {
     if !app.health.installed.load(Ordering::Acquire) {
         return Some("the manifests are not in force yet".to_owned());
     }
-    let reaches = app.broker.catalog.reaches();
-    let waiting = reaches
-        .iter()
-        .filter(|(_, reach)| reach.demand == Demand::Wait);
-    let names: Vec<&str> = waiting
-        .map(|(repository, _)| repository.name.as_str())
-        .collect();
-    (!names.is_empty()).then(|| format!("first sync of {}", names.join(", ")))
+    if app.health.ready.load(Ordering::Acquire) {
+        return None;
+    }
+    let waiting = app.broker.catalog.waiting();
+    if waiting.is_empty() {
+        app.health.ready.store(true, Ordering::Release);
+        return None;
+    }
+    let names: Vec<&str> = waiting.iter().map(RepositoryName::as_str).collect();
+    Some(format!("first sync of {}", names.join(", ")))
 }

@@ -96,7 +96,7 @@ impl Metrics {
 pub(super) async fn scrape(State(app): State<Arc<App>>) -> Response {
     let mut text = String::new();
     let written =
-        encode_core(&app.broker, &mut text).and_then(|()| encode(&mut text, &app.metrics.registry));
+        encode_core(&app, &mut text).and_then(|()| encode(&mut text, &app.metrics.registry));
     if written.is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
@@ -106,10 +106,10 @@ pub(super) async fn scrape(State(app): State<Arc<App>>) -> Response {
 }
 
 /// What the core counts, read at the time of the scrape.
-fn encode_core(broker: &Broker, text: &mut String) -> std::fmt::Result {
+fn encode_core(app: &App, text: &mut String) -> std::fmt::Result {
     let mut registry = Registry::with_prefix("package_broker");
-    register_counters(broker, &mut registry);
-    register_gauges(broker, &mut registry);
+    register_counters(&app.broker, &mut registry);
+    register_gauges(app, &mut registry);
     encode(text, &registry)?;
     // The end mark belongs at the end of the whole text only.
     if let Some(stripped) = text.strip_suffix("# EOF\n") {
@@ -183,7 +183,8 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
     }
 }
 
-fn register_gauges(broker: &Broker, registry: &mut Registry) {
+fn register_gauges(app: &App, registry: &mut Registry) {
+    let broker = &app.broker;
     for (name, help, value) in [
         ("packages", "Names served", broker.catalog.len() as u64),
         ("tokens", "Tokens declared", broker.tokens.len() as u64),
@@ -196,6 +197,11 @@ fn register_gauges(broker: &Broker, registry: &mut Registry) {
             "document_cache_capacity_bytes",
             "The bound of package files in memory",
             broker.documents.capacity(),
+        ),
+        (
+            "manifests_in_force",
+            "1 if the manifests as they are now are in force, 0 if they are wrong or could not be put in force",
+            u64::from(app.in_force()),
         ),
     ] {
         registry.register(

@@ -4,6 +4,7 @@
 //! [`metrics`]) and is not for clients.
 
 mod auth;
+mod client;
 mod composer;
 mod conditional;
 mod encoding;
@@ -13,10 +14,16 @@ pub(crate) mod metrics;
 mod public;
 mod route;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
+use arc_swap::ArcSwap;
 use axum::{Router, http::Uri, routing::get};
+use ipnet::IpNet;
 use package_broker_core::broker::Broker;
+use tokio::sync::Semaphore;
 
 use self::{error::Problem, metrics::Metrics};
 pub(crate) use self::{health::Health, public::answer};
@@ -29,6 +36,29 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Whether requests are welcome.
     pub(crate) health: Health,
+    /// Proxies that are believed when they say whose request it is.
+    pub(crate) proxies: ArcSwap<Vec<IpNet>>,
+    /// Whether the manifests as they are now are the ones in force.
+    pub(crate) manifests_in_force: AtomicBool,
+    kept_waiting: Semaphore,
+}
+
+impl App {
+    /// What handlers share, before any manifest is in force.
+    pub(crate) fn new(broker: Broker) -> Self {
+        Self {
+            broker,
+            metrics: Metrics::new(),
+            health: Health::default(),
+            proxies: ArcSwap::default(),
+            manifests_in_force: AtomicBool::new(false),
+            kept_waiting: Semaphore::new(auth::MAX_KEPT_WAITING),
+        }
+    }
+
+    fn in_force(&self) -> bool {
+        self.manifests_in_force.load(Ordering::Acquire)
+    }
 }
 
 /// What answers on the second port.

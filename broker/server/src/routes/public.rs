@@ -1,7 +1,7 @@
 //! The public port: one look at every request, then what its path names.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc, OnceLock,
@@ -19,13 +19,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::body::Incoming;
+use package_broker_core::services::view::Kind;
 use tracing::Instrument;
 
-use super::{
-    App, auth, composer,
-    error::Problem,
-    route::{self, Route},
-};
+use super::{App, auth, client, composer, error::Problem, route::Route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -39,9 +36,9 @@ pub(crate) async fn answer(
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
     let installation = app.broker.catalog.installation();
-    let path = route::below(installation.urls().base(), parts.uri.path());
-    let route = Route::of(path);
-    let mut handling = pin!(handle(&app, peer, route, &parts, body));
+    let route = Route::at(installation.urls().base(), parts.uri.path());
+    let client = client::address(peer, &parts.headers, &app.proxies.load());
+    let mut handling = pin!(handle(&app, client, route, &parts, body));
     // What is answered at once, from memory, has nothing to tell that would need the request's span.
     let answered = match futures::poll!(handling.as_mut()) {
         Poll::Ready(answered) => answered,
@@ -56,7 +53,13 @@ pub(crate) async fn answer(
     }
     let elapsed = started.elapsed();
     app.metrics.observe(route, response.status(), elapsed);
-    log(&parts, &id, response.status(), elapsed.as_secs_f64());
+    log(
+        &parts,
+        client,
+        &id,
+        response.status(),
+        elapsed.as_secs_f64(),
+    );
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -64,7 +67,7 @@ pub(crate) async fn answer(
 /// HTTP in, service call, HTTP out. Everything that shows something of packages comes after the token is checked.
 async fn handle(
     app: &Arc<App>,
-    peer: SocketAddr,
+    client: IpAddr,
     route: Option<Route<'_>>,
     parts: &Parts,
     body: Incoming,
@@ -73,9 +76,9 @@ async fn handle(
     if !route.allows(&parts.method) {
         return Err(Problem::wrong_method(&parts.method, route.methods()));
     }
-    let grant = auth::authenticate(app, peer, &parts.headers).await?;
+    let grant = auth::authenticate(app, client, &parts.headers).await?;
     match route {
-        Route::Root => composer::root(app, &grant, &parts.headers).await,
+        Route::Root => composer::view(app, &grant, &parts.headers, Kind::Root).await,
         Route::Package { vendor, file } => {
             composer::package(app, &grant, &parts.headers, vendor, file).await
         }
@@ -85,7 +88,7 @@ async fn handle(
             version,
             file,
         } => composer::dist(app, &grant, [vendor, package, version, file]).await,
-        Route::List => composer::list(app, grant, &parts.uri).await,
+        Route::List => composer::list(app, grant, &parts.headers, &parts.uri).await,
         Route::Search => composer::search(app, grant, &parts.uri).await,
         Route::NotifyBatch => composer::notify_batch(app, &grant, body).await,
     }
@@ -94,7 +97,9 @@ async fn handle(
 /// The answer to HEAD: all headers of the answer to GET, its length among them (RFC 9110, 9.3.2).
 fn without_body(response: Response) -> Response {
     let (mut head, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact() {
+    let length = body.size_hint().exact();
+    // A 304 has no length of its own: it would be taken for that of the document.
+    if let Some(length) = length.filter(|_| head.status != StatusCode::NOT_MODIFIED) {
         head.headers
             .entry(header::CONTENT_LENGTH)
             .or_insert(HeaderValue::from(length));
@@ -102,14 +107,14 @@ fn without_body(response: Response) -> Response {
     Response::from_parts(head, Body::empty())
 }
 
-fn log(parts: &Parts, id: &HeaderValue, status: StatusCode, seconds: f64) {
+fn log(parts: &Parts, client: IpAddr, id: &HeaderValue, status: StatusCode, seconds: f64) {
     let (method, path, id, code) = (&parts.method, parts.uri.path(), text(id), status.as_u16());
     if status.is_server_error() {
-        tracing::warn!(id, %method, path, status = code, seconds, "request failed");
+        tracing::warn!(id, %client, %method, path, status = code, seconds, "request failed");
     } else if status.is_client_error() && status != StatusCode::NOT_FOUND {
-        tracing::info!(id, %method, path, status = code, seconds, "request refused");
+        tracing::info!(id, %client, %method, path, status = code, seconds, "request refused");
     } else {
-        tracing::debug!(id, %method, path, status = code, seconds, "request");
+        tracing::debug!(id, %client, %method, path, status = code, seconds, "request");
     }
 }
 

@@ -39,8 +39,13 @@ pub(super) enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
+    /// What a path names, with or without the path of the public URL `base` in front; nothing if it is no route.
+    pub(super) fn at(base: &str, path: &'a str) -> Option<Self> {
+        Self::of(below(base, path)).or_else(|| Self::of(path))
+    }
+
     /// What a path names, once the path of `externalUrl` is taken off; nothing if it is no route.
-    pub(super) fn of(path: &'a str) -> Option<Self> {
+    fn of(path: &'a str) -> Option<Self> {
         let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
         let first: [Option<&str>; 6] = std::array::from_fn(|_| segments.next());
         Some(match first {
@@ -107,7 +112,7 @@ pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
 
 /// The path below that of `base`, for a proxy that leaves the path of `externalUrl` where it is; the whole path if it
 /// is not below it, for one that strips it.
-pub(super) fn below<'a>(base: &str, path: &'a str) -> &'a str {
+fn below<'a>(base: &str, path: &'a str) -> &'a str {
     let host = base.split_once("://").map_or(base, |(_, rest)| rest);
     let prefix = host.find('/').and_then(|at| host.get(at..));
     prefix
@@ -175,6 +180,17 @@ mod tests {
         assert_eq!(below(base, "/packages.json"), "/packages.json");
         assert_eq!(below(base, "/r/team"), "/r/team");
         assert_eq!(below("https://h", "/packages.json"), "/packages.json");
+    }
+
+    #[test]
+    fn a_prefix_may_look_like_a_route() {
+        let package = Route::Package {
+            vendor: "acme",
+            file: "lib.json",
+        };
+        for path in ["/p2/acme/lib.json", "/p2/p2/acme/lib.json"] {
+            assert_eq!(Route::at("https://h/p2", path), Some(package), "{path}");
+        }
     }
 
     #[test]

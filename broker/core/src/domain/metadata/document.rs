@@ -78,7 +78,8 @@ struct ServedDist<'a> {
     shasum: &'a str,
 }
 
-/// Renders one channel of a package. `checksum` gives the SHA-1 of an archive we already store.
+/// Renders one channel of a package. `checksum` gives the SHA-1 of an archive we already store: those bytes are what
+/// is served, whatever its source says of them by now (protocol A.0, 6).
 pub fn render(
     package: &PackageName,
     versions: &PackageVersions,
@@ -124,12 +125,7 @@ fn served(
     }
     match (version.dist(), urls.of(package, version)) {
         (Some(dist), Some(url)) => {
-            let stored = if dist.checksum().is_none() {
-                checksum(version)
-            } else {
-                None
-            };
-            let shasum = stored
+            let shasum = checksum(version)
                 .as_deref()
                 .or(dist.checksum())
                 .unwrap_or_default()

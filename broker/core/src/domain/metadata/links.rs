@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use serde::{Deserialize, Serialize};
 
 use super::fields::Raw;
-use crate::domain::archive::{ArchiveFormat, reference_segment, url_segment};
+use crate::domain::archive::{ArchiveFormat, reference_segment};
 
 /// A version's `dist` as its source gave it (protocol A.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,30 +53,25 @@ pub struct SourceRef {
 }
 
 impl SourceRef {
-    /// Whether clients elsewhere can reach it, and without a password in it.
+    /// Whether clients elsewhere can reach it, and without a credential in it.
     pub fn is_shareable(&self) -> bool {
-        let password = url_password(&self.url);
-        !password
+        !holds_credential(&self.url)
             && !self.url.starts_with("file:")
             && !self.url.starts_with('/')
             && !self.url.starts_with('.')
     }
 }
 
-/// Whether a URL carries a password in its userinfo.
-fn url_password(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else {
+/// Whether a URL carries a password in its userinfo, or, over HTTP, anything at all: hosts take a token for a user.
+fn holds_credential(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let http = scheme.to_ascii_lowercase().starts_with("http");
     authority
         .rsplit_once('@')
-        .is_some_and(|(userinfo, _)| userinfo.contains(':'))
-}
-
-/// The version segment of our URLs, from a normalised version.
-pub fn version_segment(normalized: &str) -> String {
-    url_segment(normalized)
+        .is_some_and(|(userinfo, _)| http || userinfo.contains(':'))
 }
 
 thread_local! {
@@ -116,6 +111,8 @@ mod tests {
             ("git@git.example.com:acme/lib.git", true),
             ("ssh://git@git.example.com/acme/lib.git", true),
             ("https://user:pass@git.example.com/acme/lib.git", false),
+            ("https://ghp_token@git.example.com/acme/lib.git", false),
+            ("ssh://git:pass@git.example.com/acme/lib.git", false),
             ("file:///srv/lib.git", false),
             ("/srv/lib.git", false),
         ] {

@@ -165,12 +165,14 @@ impl PackageVersions {
     pub fn decode(package: &PackageName, bytes: &[u8]) -> Result<Self, String> {
         let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let mut versions = Vec::with_capacity(stored.versions.len());
+        let mut skipped = stored.skipped;
         for fields in super::minify::expand(stored.versions) {
-            versions.push(Version::check(package, fields).map_err(|skipped| skipped.reason)?);
+            match Version::check(package, fields) {
+                Ok(version) => versions.push(version),
+                // An earlier release of this program was less strict.
+                Err(unfit) => skipped.push(unfit),
+            }
         }
-        Ok(Self {
-            versions,
-            skipped: stored.skipped,
-        })
+        Ok(Self { versions, skipped })
     }
 }

@@ -43,7 +43,7 @@ impl Sqlite {
     async fn read_archives(&self, key: &ArchiveKey) -> Result<Vec<Archive>, Fault> {
         let found = sqlx::query(
             "SELECT package, version, reference, repository, format, blob, sha1, size FROM archives \
-             WHERE package = ?1 AND version = ?2 AND reference = ?3 ORDER BY repository",
+             WHERE package = ?1 AND version = ?2 AND reference = ?3 ORDER BY repository, format",
         )
         .bind(key.package.as_str())
         .bind(key.version.as_str())
@@ -93,7 +93,7 @@ impl Sqlite {
         let there = self.read_archives(&new.key).await?;
         let first = there
             .into_iter()
-            .find(|archive| archive.repository == new.repository);
+            .find(|archive| archive.repository == new.repository && archive.format == new.format);
         first.ok_or_else(|| {
             Fault::corrupt(
                 format!("an archive of {}", new.key.package),

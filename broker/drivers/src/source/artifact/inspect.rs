@@ -6,7 +6,8 @@ use std::{
 };
 
 use package_broker_core::domain::{
-    archive::{ArchiveFormat, Edges},
+    archive::ArchiveFormat,
+    integrity::Edges,
     metadata::{Fields, Raw, links::Dist},
     names::PackageName,
     version::{self, NormalizedVersion},

@@ -134,7 +134,7 @@ pub(crate) async fn fetch_archive(
     let shelf = Shelf::default();
     let mut sink = shelf.sink(1 << 20);
     source.archive(wanted, &mut sink).await?;
-    assert_eq!(sink.finish().size, shelf.bytes().len() as u64);
+    assert_eq!(sink.finish().unwrap().size, shelf.bytes().len() as u64);
     Ok(shelf.bytes())
 }
 

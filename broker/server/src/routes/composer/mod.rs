@@ -4,12 +4,12 @@ mod dist;
 mod names;
 mod notify;
 mod package;
-mod root;
+mod view;
 
 pub(super) use self::{
     dist::dist,
     names::{list, search},
     notify::notify_batch,
     package::package,
-    root::root,
+    view::view,
 };

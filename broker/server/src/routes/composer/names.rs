@@ -5,15 +5,18 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::Query,
-    http::{HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderValue, Uri, header},
     response::Response,
 };
-use package_broker_core::services::token::Grant;
+use package_broker_core::services::{token::Grant, view::Kind};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::super::{
-    App,
-    error::{JSON, Problem},
+use super::{
+    super::{
+        App,
+        error::{JSON, Problem},
+    },
+    view,
 };
 
 /// The longest question, in bytes.
@@ -26,12 +29,16 @@ struct ListQuery {
     filter: Option<String>,
 }
 
-/// The names the asker may see.
+/// The names the asker may see; all of them, as clients ask for them as a rule, are rendered once.
 pub(in super::super) async fn list(
     app: &Arc<App>,
     grant: Arc<Grant>,
+    headers: &HeaderMap,
     uri: &Uri,
 ) -> Result<Response, Problem> {
+    if uri.query().is_none_or(str::is_empty) {
+        return view(app, &grant, headers, Kind::List).await;
+    }
     let query: ListQuery = query_of(uri)?;
     bounded([query.vendor.as_deref(), query.filter.as_deref()])?;
     let app = Arc::clone(app);

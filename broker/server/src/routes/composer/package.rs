@@ -6,7 +6,13 @@ use package_broker_core::{
     services::{package::Answer, token::Grant},
 };
 
-use super::super::{App, conditional, encoding::Coding, error::Problem, route::decoded};
+use super::super::{
+    App,
+    conditional::{self, is_current, not_modified, since},
+    encoding::Coding,
+    error::Problem,
+    route::decoded,
+};
 
 /// The versions of a package as the asker may see them.
 pub(in super::super) async fn package(
@@ -22,21 +28,19 @@ pub(in super::super) async fn package(
     match app
         .broker
         .packages
-        .document(grant, &name, channel, coding.stored())
+        .document(grant, &name, channel, coding.stored(), since(headers))
         .await?
     {
-        Answer::Document { dated, bytes } => Ok(conditional::document(
-            headers,
-            &dated,
-            coding,
-            coding.unpack(bytes).await?,
-        )),
-        Answer::Empty { dated } => Ok(conditional::document(
-            headers,
-            &dated,
-            Coding::Identity,
-            document::empty(&name).into(),
-        )),
+        Answer::Unchanged { dated } => Ok(not_modified(&dated)),
+        Answer::Document { dated, bytes } => {
+            let bytes = coding.unpack(bytes).await?;
+            Ok(conditional::document(&dated, coding, bytes))
+        }
+        Answer::Empty { dated } if is_current(headers, &dated) => Ok(not_modified(&dated)),
+        Answer::Empty { dated } => {
+            let bytes = document::empty(&name).into();
+            Ok(conditional::document(&dated, Coding::Identity, bytes))
+        }
         Answer::Missing => Err(Problem::not_found()),
     }
 }
