@@ -15,5 +15,6 @@ mod examples;
 mod harness;
 mod routes;
 mod support;
+mod sync;
 mod upstream;
 mod world;
