@@ -12,10 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::http::{self, Answer};
-use crate::process::{ChildGroup, tethered};
+use crate::process::{ChildGroup, Ending, tethered};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(10);
 
 /// A running broker; dropping it ends it.
 #[derive(Debug)]
@@ -31,7 +31,12 @@ impl Broker {
     /// Starts `package-broker run -f MANIFESTS --data DATA` on free ports and waits until it
     /// says that it listens. Its output goes to `DATA.log`.
     pub fn start(manifests: &Path, data: &Path) -> Result<Self> {
-        Self::start_in(Path::new("/"), manifests, data)
+        Self::start_with(manifests, data, &[])
+    }
+
+    /// The same with more arguments, for instance `--log-format json`.
+    pub fn start_with(manifests: &Path, data: &Path, arguments: &[&str]) -> Result<Self> {
+        Launch::new(&binary()?, manifests, data, arguments).start()
     }
 
     /// The same in the working directory `directory`, where relative paths in manifests start.
@@ -46,39 +51,31 @@ impl Broker {
         manifests: &Path,
         data: &Path,
     ) -> Result<Self> {
-        fs::create_dir_all(data)?;
-        let run_file = data.join("run.json");
-        if run_file.exists() {
-            fs::remove_file(&run_file)?;
+        Launch {
+            directory,
+            ..Launch::new(binary, manifests, data, &[])
         }
-        let log = data.with_extension("log");
-        let mut group = spawn(binary, directory, manifests, data, &log)?;
-        let addresses = wait_for_run_file(&mut group, &run_file, &log)?;
-        let address = |key: &str| {
-            let value = addresses[key].as_str();
-            value
-                .map(str::to_owned)
-                .with_context(|| format!("run.json has no {key}: {addresses}"))
-        };
-        let (url, metrics) = (address("url")?, address("metrics")?);
-        Ok(Self {
-            group,
-            data: data.to_owned(),
-            log,
-            url,
-            metrics,
-        })
+        .start()
     }
 
     /// Starts it without waiting for anything, for tests that end it while it starts.
     pub fn spawn(manifests: &Path, data: &Path) -> Result<ChildGroup> {
-        let log = data.with_extension("log");
-        spawn(&binary()?, Path::new("/"), manifests, data, &log)
+        Launch::new(&binary()?, manifests, data, &[]).spawn()
     }
 
     /// SIGKILL, as a power cut would.
     pub fn kill(&mut self) {
         self.group.kill();
+    }
+
+    /// Asks it to end, and waits for nothing.
+    pub fn ask_to_end(&self, ending: Ending) {
+        self.group.ask_to_end(ending);
+    }
+
+    /// How it ended, which it has to within `limit`.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.group.wait(limit)
     }
 
     /// SIGTERM; how it ended, which it has to within `limit`.
@@ -177,28 +174,74 @@ impl Broker {
     }
 }
 
-fn spawn(
-    binary: &Path,
-    directory: &Path,
-    manifests: &Path,
-    data: &Path,
-    log: &Path,
-) -> Result<ChildGroup> {
-    let output = File::create(log)?;
-    let mut command = tethered(binary);
-    command.current_dir(directory);
-    command
-        .arg("run")
-        .arg("-f")
-        .arg(manifests)
-        .arg("--data")
-        .arg(data);
-    command.args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
-    command
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output);
-    ChildGroup::spawn("package-broker", command)
+/// What a broker is started with.
+struct Launch<'a> {
+    binary: &'a Path,
+    directory: &'a Path,
+    manifests: &'a Path,
+    data: &'a Path,
+    arguments: &'a [&'a str],
+    log: PathBuf,
+}
+
+impl<'a> Launch<'a> {
+    fn new(
+        binary: &'a Path,
+        manifests: &'a Path,
+        data: &'a Path,
+        arguments: &'a [&'a str],
+    ) -> Self {
+        Self {
+            binary,
+            directory: Path::new("/"),
+            manifests,
+            data,
+            arguments,
+            log: data.with_extension("log"),
+        }
+    }
+
+    fn spawn(&self) -> Result<ChildGroup> {
+        let output = File::create(&self.log)?;
+        let mut command = tethered(self.binary);
+        command.current_dir(self.directory);
+        command
+            .arg("run")
+            .arg("-f")
+            .arg(self.manifests)
+            .arg("--data")
+            .arg(self.data);
+        command.args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+        command.args(self.arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        ChildGroup::spawn("package-broker", command)
+    }
+
+    fn start(self) -> Result<Broker> {
+        let run_file = self.data.join("run.json");
+        if run_file.exists() {
+            fs::remove_file(&run_file)?;
+        }
+        let mut group = self.spawn()?;
+        let addresses = wait_for_run_file(&mut group, &run_file, &self.log)?;
+        let address = |key: &str| {
+            let value = addresses[key].as_str();
+            value
+                .map(str::to_owned)
+                .with_context(|| format!("run.json has no {key}: {addresses}"))
+        };
+        let (url, metrics) = (address("url")?, address("metrics")?);
+        Ok(Broker {
+            group,
+            data: self.data.to_owned(),
+            log: self.log,
+            url,
+            metrics,
+        })
+    }
 }
 
 /// `$PACKAGE_BROKER_BIN`, else the `package-broker` that cargo built next to this program.
@@ -221,7 +264,6 @@ fn binary() -> Result<PathBuf> {
 fn wait_for_run_file(group: &mut ChildGroup, run_file: &Path, log: &Path) -> Result<Value> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        // It may be caught half-written, then the next look finds it whole.
         let text = fs::read(run_file).unwrap_or_default();
         if let Ok(addresses) = serde_json::from_slice(&text) {
             return Ok(addresses);

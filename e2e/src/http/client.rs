@@ -1,6 +1,6 @@
 //! The client: one request, one connection.
 
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
@@ -93,7 +93,8 @@ impl Call {
         self.exchange().with_context(|| format!("{method} {url}"))
     }
 
-    fn exchange(&self) -> Result<Answer> {
+    /// Sends it and reads nothing yet.
+    pub fn begin(&self) -> Result<Begun> {
         let (host, path) = split(&self.url)?;
         let mut head = Vec::new();
         write!(
@@ -109,11 +110,43 @@ impl Call {
         }
         head.extend_from_slice(b"\r\n");
         head.extend_from_slice(&self.body);
-        let stream = connect(host, self.source)?;
+        Ok(Begun::new(connect(host, self.source)?, &head))
+    }
+
+    fn exchange(&self) -> Result<Answer> {
+        self.begin()?.answer()
+    }
+}
+
+/// A request that was sent and whose answer nobody reads yet; dropping it closes the connection.
+#[derive(Debug)]
+pub struct Begun {
+    stream: TcpStream,
+    sent: io::Result<()>,
+    head_only: bool,
+}
+
+impl Begun {
+    fn new(stream: TcpStream, bytes: &[u8]) -> Self {
+        let sent = (&stream).write_all(bytes);
+        Self {
+            stream,
+            sent,
+            head_only: bytes.starts_with(b"HEAD "),
+        }
+    }
+
+    /// Waits until the answer begins, and takes nothing of it.
+    pub fn wait_for_first_byte(&self) -> Result<()> {
+        self.stream.peek(&mut [0])?;
+        Ok(())
+    }
+
+    /// Reads the answer.
+    pub fn answer(self) -> Result<Answer> {
         // A server may answer and close before it has read everything; its answer counts.
-        let sent = (&stream).write_all(&head);
-        read_answer(&stream, self.method == "HEAD").or_else(|error| {
-            sent?;
+        read_answer(&self.stream, self.head_only).or_else(|error| {
+            self.sent?;
             Err(error)
         })
     }
@@ -132,13 +165,7 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
 /// them.
 pub fn exchange_bytes(url: &str, bytes: &[u8]) -> Result<Answer> {
     let (host, _) = split(url)?;
-    let stream = connect(host, Ipv4Addr::LOCALHOST)?;
-    let sent = (&stream).write_all(bytes);
-    let head_only = bytes.starts_with(b"HEAD ");
-    read_answer(&stream, head_only).or_else(|error| {
-        sent?;
-        Err(error)
-    })
+    Begun::new(connect(host, Ipv4Addr::LOCALHOST)?, bytes).answer()
 }
 
 fn split(url: &str) -> Result<(&str, &str)> {

@@ -78,6 +78,8 @@ pub enum Delivery {
     Cut(usize),
     /// In pieces of so many bytes, with a pause after each.
     Paced(usize, Duration),
+    /// At once, without saying how long it is: the connection is closed at the end.
+    Unannounced,
 }
 
 impl Response {
@@ -127,7 +129,9 @@ impl Response {
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n")?;
         }
-        if self.status != 304 {
+        if self.delivery == Delivery::Unannounced {
+            head.extend_from_slice(b"Connection: close\r\n");
+        } else if self.status != 304 {
             write!(head, "Content-Length: {}\r\n", self.body.len())?;
         }
         head.extend_from_slice(b"\r\n");
@@ -144,6 +148,10 @@ impl Response {
             Delivery::Cut(length) => {
                 stream.write_all(self.body.get(..length).unwrap_or(&self.body))?;
                 // The connection ends with the error.
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            Delivery::Unannounced => {
+                stream.write_all(&self.body)?;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Delivery::Paced(size, pause) => {
@@ -188,6 +196,9 @@ pub(super) fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
 pub(super) fn read_headers(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
     loop {
+        if stream.fill_buf()?.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let line = read_line(stream)?;
         match line.split_once(':') {
             Some((name, value)) => {

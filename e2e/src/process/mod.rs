@@ -50,6 +50,15 @@ pub fn tethered(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// How a program is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGTERM, as supervisors do.
+    Terminate,
+    /// SIGINT, as Ctrl-C does.
+    Interrupt,
+}
+
 /// A running child and everything it started. Dropping it ends them: SIGTERM, then SIGKILL
 /// after five seconds.
 #[derive(Debug)]
@@ -112,10 +121,19 @@ impl ChildGroup {
         }
     }
 
+    /// Asks the group to end, and waits for nothing.
+    pub fn ask_to_end(&self, ending: Ending) {
+        let signal = match ending {
+            Ending::Terminate => Signal::TERM,
+            Ending::Interrupt => Signal::INT,
+        };
+        signal_group(self.id(), signal);
+    }
+
     /// Sends SIGTERM to the group and waits until the leader ends; past `limit` the group is
     /// ended and this is an error.
     pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
-        signal_group(self.id(), Signal::TERM);
+        self.ask_to_end(Ending::Terminate);
         self.wait(limit)
     }
 

@@ -1,14 +1,12 @@
 //! What is asked of upstreams, and what is said of them when they do not answer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
-use std::thread;
 use std::time::Duration;
 
-use package_broker_e2e::http::{Answer, Response};
+use package_broker_e2e::http::Response;
 use package_broker_e2e::manifests::Manifests;
 use serde_json::json;
 
+use crate::support::gate::Gate;
 use crate::support::observer::Observer;
 use crate::support::registry::{Registry, manifests, with_token};
 use crate::support::upstream::Upstream;
@@ -18,25 +16,6 @@ use crate::support::{assert_problem, json as json_of, versions};
 fn mirroring(public: &Upstream, more: &serde_json::Value) -> Manifests {
     let packagist = json!({"packagist": {"enabled": true, "url": public.url()}});
     manifests(&packagist).patched("PackageBroker", Manifests::BROKER, more)
-}
-
-/// The same request by so many clients at the same time.
-fn together(registry: &Registry, clients: usize, path: &str) -> Vec<Answer> {
-    let start = Barrier::new(clients);
-    thread::scope(|scope| {
-        let asking: Vec<_> = (0..clients)
-            .map(|_| {
-                scope.spawn(|| {
-                    start.wait();
-                    registry.get("all", path)
-                })
-            })
-            .collect();
-        asking
-            .into_iter()
-            .map(|client| client.join().unwrap())
-            .collect()
-    })
 }
 
 fn assert_cannot_tell(registry: &Registry, path: &str) {
@@ -64,7 +43,7 @@ fn sixteen_clients_make_one_pair_of_requests() {
     let registry = Registry::start(&all);
     for (upstream, package) in [(&public, "globex/tool"), (&private, "acme/lib")] {
         upstream.delay(Duration::from_millis(300));
-        for answer in together(&registry, 16, &format!("/p2/{package}.json")) {
+        for answer in registry.together(16, "all", &format!("/p2/{package}.json")) {
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert_eq!(versions(&json_of(&answer), package), ["1.0.0"]);
         }
@@ -75,7 +54,7 @@ fn sixteen_clients_make_one_pair_of_requests() {
             assert_eq!(upstream.asked(&path), 1, "{path}");
         }
     }
-    for answer in together(&registry, 16, "/p2/globex/none.json") {
+    for answer in registry.together(16, "all", "/p2/globex/none.json") {
         assert_problem(&answer, 404, "globex/none");
     }
     assert_eq!(public.asked("/p2/globex/none.json"), 1);
@@ -269,14 +248,8 @@ fn before_its_first_sync_a_repository_may_have_any_name() {
     let (slow, ready) = (Upstream::listed(), Upstream::listed());
     slow.release("acme/lib", "1.0.0");
     ready.release("globex/tool", "1.0.0");
-    let open = Arc::new(AtomicBool::new(false));
-    let gate = Arc::clone(&open);
-    slow.disturb("/", move |_, response| {
-        while !gate.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        response
-    });
+    let gate = Gate::before(&slow, "/");
+    gate.shut();
     let all = manifests(&json!({}))
         .repository("slow", "composer", &slow.url(), &json!({"priority": 1}))
         .repository("ready", "composer", &ready.url(), &json!({}));
@@ -288,7 +261,7 @@ fn before_its_first_sync_a_repository_may_have_any_name() {
     ] {
         assert_cannot_tell(&registry, path);
     }
-    open.store(true, Ordering::SeqCst);
+    gate.open();
     registry.wait_until_ready();
     assert_eq!(stable(&registry, "acme/lib"), ["1.0.0"]);
     assert_eq!(stable(&registry, "globex/tool"), ["1.0.0"]);

@@ -1,6 +1,8 @@
 //! What the suites of the served protocol share: an upstream that changes and fails on demand, a
 //! running broker with known tokens, and a look at answers that tells whether they may stand.
 
+pub(crate) mod gate;
+pub(crate) mod metrics;
 pub(crate) mod observer;
 pub(crate) mod registry;
 pub(crate) mod upstream;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use flate2::read::GzDecoder;
 use package_broker_e2e::http::Answer;
 use serde_json::Value;
+use sha1::{Digest, Sha1};
 
 /// How long anything that has to happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +54,11 @@ pub(crate) fn decoded(answer: &Answer) -> Vec<u8> {
         Some("zstd") => zstd::decode_all(answer.body.as_slice()).unwrap(),
         Some(other) => panic!("nobody asked for {other}"),
     }
+}
+
+/// SHA-1 as `dist.shasum` has it.
+pub(crate) fn sha1_of(bytes: &[u8]) -> String {
+    hex::encode(Sha1::digest(bytes))
 }
 
 /// Fails unless the answer has that status and says why as clients show it (protocol A.4).

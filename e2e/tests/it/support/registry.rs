@@ -1,6 +1,9 @@
 //! A running broker whose tokens and manifests the test knows.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +23,7 @@ pub(crate) struct Registry {
     // Dropped before its folder.
     pub(crate) broker: Broker,
     manifests: Manifests,
+    arguments: &'static [&'static str],
     edits: u32,
     folder: TempDir,
 }
@@ -68,12 +72,18 @@ impl Registry {
 
     /// Starts and waits for nothing but the port.
     pub(crate) fn start_unready(manifests: &Manifests) -> Self {
+        Self::start_with(manifests, &[])
+    }
+
+    /// The same with more arguments for `package-broker run`.
+    pub(crate) fn start_with(manifests: &Manifests, arguments: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("manifests.yaml");
         manifests.write_file(&file).unwrap();
         Self {
-            broker: Broker::start(&file, &folder.path().join("data")).unwrap(),
+            broker: Broker::start_with(&file, &folder.path().join("data"), arguments).unwrap(),
             manifests: manifests.clone(),
+            arguments,
             edits: 0,
             folder,
         }
@@ -91,6 +101,21 @@ impl Registry {
     /// The folder of the test.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The data folder of the broker.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Whole archives in its storage.
+    pub(crate) fn blobs(&self) -> Vec<PathBuf> {
+        files_in(&self.data().join("storage/blobs"))
+    }
+
+    /// Archives in its storage that are being written, or were when it was killed.
+    pub(crate) fn staged(&self) -> Vec<PathBuf> {
+        files_in(&self.data().join("storage/staging"))
     }
 
     /// The manifest file.
@@ -113,8 +138,12 @@ impl Registry {
     pub(crate) fn restart_unready(&mut self) {
         let status = self.broker.terminate(super::PATIENCE).unwrap();
         assert!(status.success(), "{status}: {}", self.broker.log());
-        let data = self.folder.path().join("data");
-        self.broker = Broker::start(&self.file(), &data).unwrap();
+        self.start_again();
+    }
+
+    /// Starts it again on what it stored, after it ended.
+    pub(crate) fn start_again(&mut self) {
+        self.broker = Broker::start_with(&self.file(), &self.data(), self.arguments).unwrap();
     }
 
     /// Changes the manifests and waits until they are in force.
@@ -173,10 +202,35 @@ impl Registry {
         self.call(token, "GET", path).send().unwrap()
     }
 
+    /// GET of a path as that token, by so many clients at the same time.
+    pub(crate) fn together(&self, clients: usize, token: &str, path: &str) -> Vec<Answer> {
+        let start = Barrier::new(clients);
+        let ask = || {
+            start.wait();
+            self.get(token, path)
+        };
+        thread::scope(|scope| {
+            let asking: Vec<_> = (0..clients).map(|_| scope.spawn(ask)).collect();
+            asking
+                .into_iter()
+                .map(|client| client.join().unwrap())
+                .collect()
+        })
+    }
+
     /// The stable versions of a package as that token sees them, as clients read them.
     pub(crate) fn document(&self, token: &str, package: &str) -> Vec<Value> {
-        let answer = self.get(token, &format!("/p2/{package}.json"));
-        assert_eq!(answer.status, 200, "{package}: {}", answer.text());
+        self.read_document(token, &format!("/p2/{package}.json"), package)
+    }
+
+    /// The same of its branches.
+    pub(crate) fn branches(&self, token: &str, package: &str) -> Vec<Value> {
+        self.read_document(token, &format!("/p2/{package}~dev.json"), package)
+    }
+
+    fn read_document(&self, token: &str, path: &str, package: &str) -> Vec<Value> {
+        let answer = self.get(token, path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         expanded(&json_of(&answer), package)
     }
 
@@ -217,4 +271,19 @@ pub(crate) fn expanded(document: &Value, package: &str) -> Vec<Value> {
         all.push(Value::Object(current.clone()));
     }
     all
+}
+
+/// Every file below a folder, sorted.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_in(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }

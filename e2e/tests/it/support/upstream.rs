@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use package_broker_e2e::http::{HttpServer, Request, Response};
 use serde_json::{Value, json};
-use sha1::{Digest, Sha1};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use super::sha1_of;
 
 type Disturbance = Arc<dyn Fn(&Request, Response) -> Response + Send + Sync>;
 
@@ -87,14 +88,30 @@ impl Upstream {
 
     /// Publishes a version with these bytes as its archive.
     pub(crate) fn publish(&self, package: &str, version: &str, zip: &[u8], checksum: bool) {
+        let checksum = checksum.then(|| sha1_of(zip));
+        self.replace_archive(package, version, zip);
+        self.announce(package, version, &self.url(), checksum);
+    }
+
+    /// Publishes a version whose archive is said to be at the same path of another server.
+    pub(crate) fn publish_elsewhere(&self, package: &str, version: &str, zip: &[u8], url: &str) {
+        self.announce(package, version, url, Some(sha1_of(zip)));
+    }
+
+    /// From now on, the archive of a version has these bytes, whatever was said of it.
+    pub(crate) fn replace_archive(&self, package: &str, version: &str, zip: &[u8]) {
         let path = archive_path(package, version);
+        self.state().archives.insert(path, zip.to_vec());
+    }
+
+    fn announce(&self, package: &str, version: &str, url: &str, checksum: Option<String>) {
         let mut dist = json!({
             "type": "zip",
-            "url": format!("{}{path}", self.url()),
-            "reference": hex::encode(Sha1::digest(format!("{package} {version}"))),
+            "url": format!("{url}{}", archive_path(package, version)),
+            "reference": sha1_of(format!("{package} {version}").as_bytes()),
         });
-        if checksum {
-            dist["shasum"] = hex::encode(Sha1::digest(zip)).into();
+        if let Some(checksum) = checksum {
+            dist["shasum"] = checksum.into();
         }
         let entry = json!({
             "name": package,
@@ -105,9 +122,8 @@ impl Upstream {
             "time": "2024-01-01T00:00:00+00:00",
             "dist": dist,
         });
-        let mut state = self.state();
-        state.archives.insert(path, zip.to_vec());
-        state.change(package, |versions| versions.insert(0, entry));
+        self.state()
+            .change(package, |versions| versions.insert(0, entry));
     }
 
     /// Takes a version back, and its archive.
