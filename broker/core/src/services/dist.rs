@@ -9,6 +9,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     catalog::Catalog,
+    compress::decompress,
     flight::Flights,
     package::{CannotTell, PackageService},
     publish::Publisher,
@@ -21,7 +22,7 @@ use crate::{
         names::{PackageName, RepositoryName},
     },
     ports::{
-        database::Database,
+        database::{Database, DatabaseError, Encoding},
         source::{ArchiveSink, Received, SourceError, WantedArchive},
         storage::{Blob, Storage, StorageError},
     },
@@ -94,6 +95,7 @@ pub struct DistService {
     fetches: Flights<(RepositoryName, ArchiveKey), Result<Archive, DistError>>,
     known: Cache<ArchiveKey, Arc<Archive>>,
     slots: Semaphore,
+    runtime: Handle,
 }
 
 impl DistService {
@@ -121,6 +123,7 @@ impl DistService {
             fetches: Flights::on(Handle::current()),
             known: Cache::new(MAX_KNOWN),
             slots: Semaphore::new(MAX_FETCHES),
+            runtime: Handle::current(),
         }
     }
 
@@ -193,6 +196,9 @@ impl DistService {
             .find(|archive| owner.as_ref() == Some(&archive.repository))
         {
             self.known.insert(key.clone(), Arc::new(archive.clone()));
+            let (service, first) = (Arc::clone(self), archive.clone());
+            self.runtime
+                .spawn(async move { service.make_up_for(first).await });
             return Ok(archive.clone());
         }
         match self.wanted(grant, key, format).await {
@@ -260,14 +266,44 @@ impl DistService {
         let archive = self.keep(repository, key, wanted.format, received).await?;
         if promised.as_ref() != Some(&archive.sha1) {
             // Only now is the checksum known that clients can verify.
-            let (publisher, package) = (Arc::clone(&self.publisher), archive.key.package.clone());
-            tokio::spawn(async move {
-                if let Err(error) = publisher.refresh(&package).await {
-                    tracing::warn!(%package, %error, "a checksum could not be published yet");
-                }
-            });
+            let (service, package) = (Arc::clone(&self), archive.key.package.clone());
+            tokio::spawn(async move { service.publish_checksum(&package).await });
         }
         Ok(archive)
+    }
+
+    async fn publish_checksum(&self, package: &PackageName) {
+        if let Err(error) = self.publisher.refresh(package).await {
+            tracing::warn!(%package, %error, "a checksum could not be published yet");
+        }
+    }
+
+    /// Publishes the checksum of a stored archive if clients do not see it: the program may have ended, or the
+    /// database failed, between storing the one and publishing the other.
+    async fn make_up_for(self: Arc<Self>, archive: Archive) {
+        if let Ok(false) = self.shows_checksum(&archive).await {
+            self.publish_checksum(&archive.key.package).await;
+        }
+    }
+
+    async fn shows_checksum(&self, archive: &Archive) -> Result<bool, DatabaseError> {
+        for channel in [Channel::Stable, Channel::Dev] {
+            let package = &archive.key.package;
+            let stored = self.database.document(package, channel, Encoding::Zstd);
+            let Some(stored) = stored.await? else {
+                continue;
+            };
+            let sha1 = archive.sha1.clone();
+            let search = move || {
+                let text = decompress(&stored.bytes, Encoding::Zstd).unwrap_or_default();
+                std::str::from_utf8(&text).is_ok_and(|text| text.contains(&sha1))
+            };
+            // What cannot be searched any more, at the end of the program, needs nothing done about it.
+            if tokio::task::spawn_blocking(search).await.unwrap_or(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn receive(
