@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod archives;
 mod clients;
 mod conditional;
 mod debian_packages;
