@@ -11,6 +11,7 @@
 mod archives;
 mod clients;
 mod conditional;
+mod crash;
 mod debian_packages;
 mod examples;
 mod harness;
