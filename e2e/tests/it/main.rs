@@ -15,6 +15,7 @@ mod crash;
 mod debian_packages;
 mod examples;
 mod harness;
+mod lifecycle;
 mod routes;
 mod support;
 mod sync;
