@@ -14,7 +14,7 @@ use crate::support::{assert_problem, decoded, json as json_of};
 /// Served names, each with a name of the same length that is not there; `acme/*` is claimed.
 const PACKAGES: [(&str, &str); 3] = [
     ("acme/lib", "acme/nil"),
-    ("acme/log", "acme/nul"),
+    ("acme/log", "acme/lag"),
     ("globex/tool", "globex/none"),
 ];
 

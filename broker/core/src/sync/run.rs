@@ -100,15 +100,16 @@ impl SyncService {
             .read_all(opened, &survey, names, absence_counts)
             .await?;
         read.report.removed += gone.len();
-        self.publisher.remove(&repository.name, &gone).await?;
         let reach = self.reach_after(repository, &plan, &read.failed);
-        self.record_end(repository, before, &survey, reach.as_ref(), &read)
-            .await?;
         if reach.is_none() {
             // Everything is held: nobody will ask this reader for more.
             opened.forget_reader();
         }
-        self.catalog.set_reach(&repository.name, reach);
+        // Said before the names that vanished go: of them, too, it is known that they are not there.
+        self.catalog.set_reach(&repository.name, reach.clone());
+        self.publisher.remove(&repository.name, &gone).await?;
+        self.record_end(repository, before, &survey, reach.as_ref(), &read)
+            .await?;
         read.error.map_or(Ok(read.report), Err)
     }
 

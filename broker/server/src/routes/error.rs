@@ -7,11 +7,17 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use package_broker_core::services::{dist::DistError, package::CannotTell, token::Refusal};
+use package_broker_core::{
+    domain::names::NameError,
+    services::{dist::DistError, package::CannotTell, token::Refusal},
+};
 use serde::Serialize;
 
 /// The content type that clients before 2.11 insist on.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// How much of a client's own text an answer repeats, in characters.
+const MAX_REPEATED: usize = 100;
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -50,13 +56,32 @@ impl Problem {
 
     /// A path that is no route.
     pub(crate) fn no_such_route(path: &str) -> Self {
-        let path: String = path.chars().take(100).collect();
+        let path = beginning(path);
         let warning = format!("there is nothing at {path}; the registry begins at packages.json");
         Self::new(StatusCode::NOT_FOUND, warning)
     }
 
+    /// A name that no package can have, wherever the client asks for it.
+    pub(crate) fn illegal_name(error: &NameError) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error.to_string())
+    }
+
+    /// A file that nothing here has the name of; `names` says what names there are.
+    pub(crate) fn no_such_file(file: &str, names: &str) -> Self {
+        let file = beginning(file);
+        let warning = format!("there is no file \"{file}\" here: {names}");
+        Self::new(StatusCode::NOT_FOUND, warning)
+    }
+
+    /// A part of the path whose bytes are no text.
+    pub(crate) fn not_utf8(segment: &str) -> Self {
+        let segment = beginning(segment);
+        Self::bad_request(format!("\"{segment}\" in the path is not UTF-8"))
+    }
+
     /// A route asked with a method it does not have; `allow` lists those it has.
     pub(crate) fn wrong_method(method: &Method, allow: &'static str) -> Self {
+        let method = beginning(method.as_str());
         let warning = format!("{method} is not possible here, only {allow}");
         Self {
             allow: Some(allow),
@@ -72,6 +97,11 @@ impl Problem {
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, warning)
         }
     }
+}
+
+/// As much of a client's own text as an answer repeats.
+pub(crate) fn beginning(text: &str) -> String {
+    text.chars().take(MAX_REPEATED).collect()
 }
 
 impl From<CannotTell> for Problem {

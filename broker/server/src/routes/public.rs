@@ -14,7 +14,8 @@ use std::{
 use axum::{
     body::{Body, HttpBody},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts,
+        HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header,
+        request::Parts,
     },
     response::{IntoResponse, Response},
 };
@@ -72,7 +73,7 @@ async fn handle(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response, Problem> {
-    let route = route.ok_or_else(|| Problem::no_such_route(parts.uri.path()))?;
+    let route = route.ok_or_else(|| Problem::no_such_route(shown(&parts.uri)))?;
     if !route.allows(&parts.method) {
         return Err(Problem::wrong_method(&parts.method, route.methods()));
     }
@@ -91,6 +92,14 @@ async fn handle(
         Route::List => composer::list(app, grant, &parts.headers, &parts.uri).await,
         Route::Search => composer::search(app, grant, &parts.uri).await,
         Route::NotifyBatch => composer::notify_batch(app, &grant, body).await,
+    }
+}
+
+/// What a target is called in an answer. One without a slash is a host to HTTP, and has no path.
+fn shown(uri: &Uri) -> &str {
+    match (uri.path(), uri.authority()) {
+        ("", Some(host)) => host.as_str(),
+        (path, _) => path,
     }
 }
 

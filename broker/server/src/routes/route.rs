@@ -107,7 +107,7 @@ impl<'a> Route<'a> {
 pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
     percent_decode_str(segment)
         .decode_utf8()
-        .map_err(|_| Problem::bad_request(format!("\"{segment}\" in the path is not UTF-8")))
+        .map_err(|_| Problem::not_utf8(segment))
 }
 
 /// The path below that of `base`, for a proxy that leaves the path of `externalUrl` where it is; the whole path if it

@@ -11,7 +11,7 @@ use package_broker_core::{
         names::PackageName,
     },
     ports::storage::Blob,
-    services::{dist::DistError, token::Grant},
+    services::token::Grant,
 };
 
 use super::super::{App, error::Problem, route::decoded};
@@ -30,8 +30,7 @@ pub(in super::super) async fn dist(
         &decoded(package)?,
         decoded(version)?.into_owned(),
         &decoded(file)?,
-    )
-    .ok_or(DistError::Missing)?;
+    )?;
     let (archive, blob) = app.broker.dists.open(grant, &key, format).await?;
     Ok(stream(&archive, blob))
 }
@@ -41,10 +40,16 @@ fn address(
     package: &str,
     version: String,
     file: &str,
-) -> Option<(ArchiveKey, ArchiveFormat)> {
-    let package = PackageName::parse(&format!("{vendor}/{package}")).ok()?;
-    let (reference, format) = ArchiveFormat::split_name(file)?;
-    Some((
+) -> Result<(ArchiveKey, ArchiveFormat), Problem> {
+    let package = PackageName::parse(&format!("{vendor}/{package}"))
+        .map_err(|error| Problem::illegal_name(&error))?;
+    let (reference, format) = ArchiveFormat::split_name(file).ok_or_else(|| {
+        Problem::no_such_file(
+            file,
+            "archives are called REFERENCE.zip, .tar, .tar.gz, .tar.bz2 or .tar.xz",
+        )
+    })?;
+    Ok((
         ArchiveKey {
             package,
             version,

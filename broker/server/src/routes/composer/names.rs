@@ -19,8 +19,8 @@ use super::{
     view,
 };
 
-/// The longest question, in bytes.
-const MAX_QUERY: usize = 1_000;
+/// The longest value of a parameter, in bytes.
+const MAX_PARAMETER: usize = 1_000;
 
 /// The query of a list.
 #[derive(Deserialize)]
@@ -40,7 +40,8 @@ pub(in super::super) async fn list(
         return view(app, &grant, headers, Kind::List).await;
     }
     let query: ListQuery = query_of(uri)?;
-    bounded([query.vendor.as_deref(), query.filter.as_deref()])?;
+    bounded("vendor", query.vendor.as_deref())?;
+    bounded("filter", query.filter.as_deref())?;
     let app = Arc::clone(app);
     let work = move || {
         app.broker
@@ -66,7 +67,8 @@ pub(in super::super) async fn search(
     uri: &Uri,
 ) -> Result<Response, Problem> {
     let query: SearchQuery = query_of(uri)?;
-    bounded([Some(&query.q), query.kind.as_deref()])?;
+    bounded("q", Some(&query.q))?;
+    bounded("type", query.kind.as_deref())?;
     let app = Arc::clone(app);
     answer(move || {
         app.broker
@@ -82,13 +84,13 @@ fn query_of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
         .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))
 }
 
-fn bounded<const N: usize>(texts: [Option<&str>; N]) -> Result<(), Problem> {
-    if texts.iter().flatten().any(|text| text.len() > MAX_QUERY) {
-        return Err(Problem::bad_request(format!(
-            "a query is at most {MAX_QUERY} characters long"
-        )));
+fn bounded(parameter: &str, text: Option<&str>) -> Result<(), Problem> {
+    match text {
+        Some(text) if text.len() > MAX_PARAMETER => Err(Problem::bad_request(format!(
+            "\"{parameter}\" in the query is longer than {MAX_PARAMETER} bytes"
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Goes over all names, so it is done off the runtime.

@@ -6,13 +6,13 @@ use axum::{
     response::Response,
 };
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use package_broker_core::services::token::Grant;
 use serde::Deserialize;
 
 use super::super::{
     App,
-    error::{JSON, Problem},
+    error::{JSON, Problem, beginning},
 };
 
 /// Packages of one notification; a large project has some hundreds.
@@ -41,6 +41,7 @@ pub(in super::super) async fn notify_batch(
     body: Incoming,
 ) -> Result<Response, Problem> {
     let batch: Batch = serde_json::from_slice(&read(body).await?).map_err(|error| {
+        let error = beginning(&error.to_string());
         Problem::bad_request(format!(
             "the notification is not {{\"downloads\":[{{\"name\",\"version\"}}]}}: {error}"
         ))
@@ -66,13 +67,21 @@ pub(in super::super) async fn notify_batch(
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Problem> {
+    // What says itself that it is too large is not waited for.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
     let collected = Limited::new(body, MAX_BODY).collect().await;
     collected.map(Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let warning = format!("a notification is at most {MAX_BODY} bytes long");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, warning)
+            too_large()
         } else {
             Problem::bad_request("the body ended early")
         }
     })
+}
+
+fn too_large() -> Problem {
+    let warning = format!("a notification is at most {MAX_BODY} bytes long");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, warning)
 }

@@ -2,7 +2,10 @@
 
 use axum::{http::HeaderMap, response::Response};
 use package_broker_core::{
-    domain::metadata::{Channel, document},
+    domain::{
+        metadata::{Channel, document},
+        names::PackageName,
+    },
     services::{package::Answer, token::Grant},
 };
 
@@ -22,8 +25,10 @@ pub(in super::super) async fn package(
     vendor: &str,
     file: &str,
 ) -> Result<Response, Problem> {
-    let (name, channel) =
-        package_file(&decoded(vendor)?, &decoded(file)?).ok_or_else(Problem::not_found)?;
+    let (vendor, file) = (decoded(vendor)?, decoded(file)?);
+    let (name, channel) = package_file(&vendor, &file).ok_or_else(|| {
+        Problem::no_such_file(&file, "package files are called NAME.json or NAME~dev.json")
+    })?;
     let coding = Coding::accepted(headers);
     match app
         .broker
@@ -41,7 +46,15 @@ pub(in super::super) async fn package(
             let bytes = document::empty(&name).into();
             Ok(conditional::document(&dated, Coding::Identity, bytes))
         }
-        Answer::Missing => Err(Problem::not_found()),
+        Answer::Missing => Err(missing(&name)),
+    }
+}
+
+/// Which legal names there are for others does not show: they are all missing in the same way.
+fn missing(name: &str) -> Problem {
+    match PackageName::parse(name) {
+        Ok(_) => Problem::not_found(),
+        Err(error) => Problem::illegal_name(&error),
     }
 }
 
