@@ -1,5 +1,6 @@
 //! The real `package-broker`, run as a user runs it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::http::{self, Answer};
-use crate::process::{ChildGroup, Ending, tethered};
+use crate::process::{ChildGroup, Ending, Finished, run, tethered};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
@@ -242,6 +243,13 @@ impl<'a> Launch<'a> {
             metrics,
         })
     }
+}
+
+/// Runs `package-broker ARGUMENTS` to its end. Its exit status is the caller's to judge.
+pub fn package_broker(arguments: &[&OsStr]) -> Result<Finished> {
+    let mut command = tethered(binary()?);
+    command.args(arguments);
+    run(command, START_LIMIT)
 }
 
 /// `$PACKAGE_BROKER_BIN`, else the `package-broker` that cargo built next to this program.

@@ -96,16 +96,21 @@ impl Manifests {
         self
     }
 
-    /// Writes all documents into one file, which changes from the old to the new in one step.
-    pub fn write_file(&self, file: &Path) -> Result<()> {
+    /// All documents as the text of one file.
+    pub fn text(&self) -> Result<String> {
         let mut text = String::new();
         for document in &self.documents {
             text.push_str("---\n");
             text.push_str(&serde_json::to_string_pretty(document)?);
             text.push('\n');
         }
+        Ok(text)
+    }
+
+    /// Writes all documents into one file, which changes from the old to the new in one step.
+    pub fn write_file(&self, file: &Path) -> Result<()> {
         let new = file.with_extension("new");
-        fs::write(&new, text)?;
+        fs::write(&new, self.text()?)?;
         Ok(fs::rename(&new, file)?)
     }
 

@@ -1,10 +1,10 @@
-//! The client: one request, one connection.
+//! The client: one request, one connection; or several, for those who ask for that.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::net::{AddressFamily, SocketType};
 
 use super::message::{BodyEnd, find, read_body, read_headers, read_line};
@@ -96,21 +96,27 @@ impl Call {
     /// Sends it and reads nothing yet.
     pub fn begin(&self) -> Result<Begun> {
         let (host, path) = split(&self.url)?;
-        let mut head = Vec::new();
+        let request = self.bytes(host, path, "Connection: close\r\n")?;
+        Ok(Begun::new(connect(host, self.source)?, &request))
+    }
+
+    /// The request as it is sent; `more` are header lines that tell of the connection.
+    fn bytes(&self, host: &str, path: &str, more: &str) -> Result<Vec<u8>> {
+        let mut request = Vec::new();
         write!(
-            head,
-            "{} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n",
+            request,
+            "{} {path} HTTP/1.1\r\nHost: {host}\r\n{more}",
             self.method
         )?;
         for (name, value) in &self.headers {
-            write!(head, "{name}: {value}\r\n")?;
+            write!(request, "{name}: {value}\r\n")?;
         }
         if !self.body.is_empty() {
-            write!(head, "Content-Length: {}\r\n", self.body.len())?;
+            write!(request, "Content-Length: {}\r\n", self.body.len())?;
         }
-        head.extend_from_slice(b"\r\n");
-        head.extend_from_slice(&self.body);
-        Ok(Begun::new(connect(host, self.source)?, &head))
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(&self.body);
+        Ok(request)
     }
 
     fn exchange(&self) -> Result<Answer> {
@@ -145,10 +151,54 @@ impl Begun {
     /// Reads the answer.
     pub fn answer(self) -> Result<Answer> {
         // A server may answer and close before it has read everything; its answer counts.
-        read_answer(&self.stream, self.head_only).or_else(|error| {
+        read_answer(&mut BufReader::new(&self.stream), self.head_only).or_else(|error| {
             self.sent?;
             Err(error)
         })
+    }
+}
+
+/// One connection that carries one request after the other. It is never opened again: a server
+/// that closes it fails the next request.
+#[derive(Debug)]
+pub struct Connection {
+    host: String,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects to the server of an `http://127.0.0.1:port/…` URL.
+    pub fn open(url: &str) -> Result<Self> {
+        let (host, _) = split(url)?;
+        Ok(Self {
+            host: host.to_owned(),
+            reader: BufReader::new(connect(host, Ipv4Addr::LOCALHOST)?),
+        })
+    }
+
+    /// Sends a request of a URL of that server and reads the answer.
+    pub fn send(&mut self, call: &Call) -> Result<Answer> {
+        let Call { method, url, .. } = call;
+        self.exchange(call)
+            .with_context(|| format!("{method} {url} on an open connection"))
+    }
+
+    fn exchange(&mut self, call: &Call) -> Result<Answer> {
+        let (host, path) = split(&call.url)?;
+        ensure!(host == self.host, "connected to {}", self.host);
+        let request = call.bytes(host, path, "")?;
+        self.reader.get_mut().write_all(&request)?;
+        let answer = read_answer(&mut self.reader, call.method == "HEAD")?;
+        let closes = |value: &str| value.eq_ignore_ascii_case("close");
+        let ends = answer.header("content-length").is_some()
+            || answer.header("transfer-encoding").is_some()
+            || matches!(answer.status, 204 | 304);
+        ensure!(
+            ends && !answer.header("connection").is_some_and(closes),
+            "the connection ends with the answer of status {}",
+            answer.status
+        );
+        Ok(answer)
     }
 }
 
@@ -191,20 +241,39 @@ fn connect(host: &str, source: Ipv4Addr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn read_answer(stream: &TcpStream, head_only: bool) -> Result<Answer> {
-    let mut reader = BufReader::new(stream);
-    let line = read_line(&mut reader)?;
+fn read_answer(reader: &mut impl BufRead, head_only: bool) -> Result<Answer> {
+    let line = read_line(reader)?;
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.with_context(|| format!("not an HTTP status line: {line:?}"))?;
-    let headers = read_headers(&mut reader)?;
+    let headers = read_headers(reader)?;
     let body = match status {
         204 | 304 => Vec::new(),
         _ if head_only => Vec::new(),
-        _ => read_body(&mut reader, &headers, BodyEnd::Close)?,
+        _ => read_body(reader, &headers, BodyEnd::Close)?,
     };
     Ok(Answer {
         status,
         headers,
         body,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HttpServer, Response};
+    use super::*;
+
+    #[test]
+    fn a_connection_carries_requests_until_the_server_closes_it() {
+        let server = HttpServer::start(|_| Response::new(200, "text/plain", "hello")).unwrap();
+        let mut connection = Connection::open(&server.url()).unwrap();
+        let call = Call::new("GET", &format!("{}/a", server.url()));
+        for _ in 0..3 {
+            assert_eq!(connection.send(&call).unwrap().text(), "hello");
+        }
+        let last = call.clone().header("Connection", "close");
+        assert_eq!(connection.send(&last).unwrap().status, 200);
+        assert!(connection.send(&call).is_err());
+        assert_eq!(server.count("/a"), 4);
+    }
 }

@@ -5,6 +5,6 @@ mod client;
 mod message;
 mod server;
 
-pub use client::{Answer, Begun, Call, exchange_bytes, get};
+pub use client::{Answer, Begun, Call, Connection, exchange_bytes, get};
 pub use message::{Delivery, Request, Response};
 pub use server::{HttpServer, LoggedRequest};

@@ -2,6 +2,7 @@
 //! running broker with known tokens, and a look at answers that tells whether they may stand.
 
 pub(crate) mod gate;
+pub(crate) mod hammer;
 pub(crate) mod metrics;
 pub(crate) mod observer;
 pub(crate) mod registry;

@@ -49,7 +49,8 @@ impl Observer {
             .collect()
     }
 
-    fn note(&mut self, token: &str, path: &str, answer: &Answer) -> HttpDate {
+    /// Takes a document that a token was answered with; its date.
+    pub(crate) fn note(&mut self, token: &str, path: &str, answer: &Answer) -> HttpDate {
         let text = answer.header("last-modified").unwrap().to_owned();
         let date = HttpDate::parse(&text);
         // Compared as values: an encoding may differ, what it says may not.
