@@ -16,6 +16,7 @@ mod debian_packages;
 mod examples;
 mod harness;
 mod lifecycle;
+mod malformed;
 mod reload;
 mod routes;
 mod support;
