@@ -1,0 +1,49 @@
+//! What a document says by leaving fields out.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn defaults_are_applied() {
+    let Ok(Admitted::PackageBroker(broker)) =
+        admit(&broker(json!({"limits": {"maxArchiveSize": "1Gi"}})))
+    else {
+        panic!("not admitted")
+    };
+    assert_eq!(broker.spec.packagist.url, "https://repo.packagist.org");
+    assert_eq!(
+        (broker.spec.sync.max_concurrent, broker.spec.sync.per_host),
+        (4, 8)
+    );
+    assert_eq!(broker.spec.limits.max_archive_size.bytes(), 1 << 30);
+    assert_eq!(broker.spec.limits.max_metadata_size.bytes(), 128 << 20);
+    let Ok(Admitted::Repository(repository)) = admit(&composer(json!({"sync": {"mode": "lazy"}})))
+    else {
+        panic!("not admitted")
+    };
+    assert_eq!(repository.spec.sync.interval.duration().as_secs(), 3600);
+    assert_eq!(repository.spec.sync.timeout.duration().as_secs(), 600);
+    let Ok(Admitted::AccessToken(token)) =
+        admit(&token(json!({"existingSecretRef": {"name": "x"}})))
+    else {
+        panic!("not admitted")
+    };
+    assert_eq!(
+        token
+            .spec
+            .existing_secret_ref
+            .map(|reference| reference.key.to_string()),
+        Some("token".to_owned())
+    );
+    assert!(token.spec.scopes.is_all());
+}
+
+/// Rust code that builds a spec with `Default` means the same as a document that says nothing.
+#[test]
+fn defaults_in_rust_and_in_the_schema_agree() {
+    let Ok(Admitted::PackageBroker(admitted)) = admit(&broker(json!({}))) else {
+        panic!("not admitted")
+    };
+    assert_eq!(admitted.spec, crate::PackageBrokerSpec::default());
+}
