@@ -9,7 +9,7 @@
     reason = "the names of the fields are the API that users write"
 )]
 
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, core::Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -86,8 +86,23 @@ pub struct PackageBrokerSpec {
     pub limits: Limits,
 }
 
+/// The repository that `packagist` mirrors when it does not say which.
+const PACKAGIST: &str = "https://repo.packagist.org";
+
+/// What a mirror that is off was told to do would be ignored, and no field is.
+fn unused_mirror_rule() -> Rule {
+    Rule::new(format!(
+        "self.enabled || (self.url == '{PACKAGIST}' && self.mode == 'lazy')"
+    ))
+    .message(
+        "the mirror is off, so url and mode have no effect; set spec.packagist.enabled to true, or remove them",
+    )
+    .field_path(".enabled")
+}
+
 /// Mirror of a public Composer repository.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = unused_mirror_rule())]
 #[serde(rename_all = "camelCase")]
 pub struct Packagist {
     /// Whether names that no Repository has are looked up in the mirror. Default: `false`.
@@ -109,7 +124,7 @@ pub struct Packagist {
 
 impl Packagist {
     fn default_url() -> String {
-        "https://repo.packagist.org".to_owned()
+        PACKAGIST.to_owned()
     }
 }
 

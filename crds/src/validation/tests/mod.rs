@@ -87,9 +87,14 @@ fn accepts() {
         broker(json!({"ownedNames": patterns(256)})),
         broker(json!({"packagist": {"enabled": true}})),
         broker(
-            json!({"packagist": {"url": "https://mirror.example.com/composer", "mode": "lazy"}}),
+            json!({"packagist": {"enabled": true, "url": "https://mirror.example.com/composer", "mode": "lazy"}}),
         ),
-        broker(json!({"packagist": {"url": "http://10.0.0.1"}, "egress": {"allowHttp": true}})),
+        broker(
+            json!({"packagist": {"enabled": false, "url": "https://repo.packagist.org", "mode": "lazy"}}),
+        ),
+        broker(
+            json!({"packagist": {"enabled": true, "url": "http://10.0.0.1"}, "egress": {"allowHttp": true}}),
+        ),
         broker(
             json!({"egress": {"allowedNetworks": ["127.0.0.0/8", "::1/128"], "allowFileUrls": true}}),
         ),

@@ -11,6 +11,7 @@ fn rejects_package_brokers() {
     const NETWORK: &str = "is not a network in CIDR notation; write address/bits, for instance 10.0.0.0/8 or 192.0.2.7/32";
     const PATTERN: &str = "is not a pattern of package names; write vendor/name with * as wildcard, for instance acme/*";
     let mirror = "spec.packagist.url: not the URL of a Composer repository; write https://host[/path] without user, query and fragment";
+    let off = "spec.packagist.enabled: the mirror is off, so url and mode have no effect; set spec.packagist.enabled to true, or remove them";
     let rejected = [
         (json!({"externalUrl": "packages.example.com"}), URL.to_owned()),
         (json!({"externalUrl": "ftp://example.com"}), URL.to_owned()),
@@ -33,9 +34,11 @@ fn rejects_package_brokers() {
         (json!({"ownedNames": ["a/b", "a/b"]}), "spec.ownedNames[1]: is in the list already; remove it".to_owned()),
         (json!({"ownedNames": patterns(257)}), "spec.ownedNames: has more than 256 items; merge or remove some".to_owned()),
         (json!({"packagist": {"enabled": "yes"}}), "spec.packagist.enabled: is a string, not a boolean; write true or false".to_owned()),
-        (json!({"packagist": {"url": "repo.packagist.org"}}), mirror.to_owned()),
-        (json!({"packagist": {"url": "https://u:p@repo.packagist.org"}}), mirror.to_owned()),
-        (json!({"packagist": {"url": "http://repo.packagist.org"}}), "spec.packagist.url: plain http is refused; use https, or set spec.egress.allowHttp to true".to_owned()),
+        (json!({"packagist": {"enabled": true, "url": "repo.packagist.org"}}), mirror.to_owned()),
+        (json!({"packagist": {"enabled": true, "url": "https://u:p@repo.packagist.org"}}), mirror.to_owned()),
+        (json!({"packagist": {"enabled": true, "url": "http://repo.packagist.org"}}), "spec.packagist.url: plain http is refused; use https, or set spec.egress.allowHttp to true".to_owned()),
+        (json!({"packagist": {"url": "https://mirror.example.com"}}), off.to_owned()),
+        (json!({"packagist": {"enabled": false, "url": "https://mirror.example.com"}}), off.to_owned()),
         (json!({"packagist": {"mode": "eager"}}), "spec.packagist.mode: \"eager\" is not one of lazy; write lazy".to_owned()),
         (json!({"egress": {"allowedNetworks": ["10.0.0.1"]}}), format!("spec.egress.allowedNetworks[0]: \"10.0.0.1\" {NETWORK}")),
         (json!({"egress": {"allowedNetworks": ["10.0.0.0/33"]}}), format!("spec.egress.allowedNetworks[0]: \"10.0.0.0/33\" {NETWORK}")),

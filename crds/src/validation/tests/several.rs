@@ -67,7 +67,9 @@ fn rules_are_silent_about_what_rests_on_a_broken_field() {
             ],
         ),
         (
-            broker(json!({"packagist": {"url": "http://h"}, "egress": {"allowHttp": "no"}})),
+            broker(
+                json!({"packagist": {"enabled": true, "url": "http://h"}, "egress": {"allowHttp": "no"}}),
+            ),
             vec!["spec.egress.allowHttp: is a string, not a boolean; write true or false"],
         ),
         (
