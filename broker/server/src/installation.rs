@@ -81,7 +81,9 @@ fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
         url: packagist.url.clone(),
         priority: i32::MIN,
         filter: NameFilter::default(),
-        mode: Some(SyncMode::Lazy),
+        mode: match packagist.mode {
+            crds::PackagistMode::Lazy => Some(SyncMode::Lazy),
+        },
         interval: sync.interval.duration(),
         timeout: sync.timeout.duration(),
         path: None,
@@ -99,6 +101,10 @@ fn patterns<P: AsRef<str>>(patterns: &[P]) -> Vec<NamePattern> {
 
 /// What an `AccessToken` may read.
 pub(crate) fn scope(token: &crds::AccessToken) -> Scope {
+    // A grant is a scope to read in. A permission to do more needs a grant that says so.
+    match token.spec.permission {
+        crds::Permission::Read => {}
+    }
     let scopes = &token.spec.scopes;
     let repositories = scopes
         .repositories
