@@ -25,7 +25,8 @@ use self::{
 pub struct SourceLimits {
     /// The most bytes of one metadata document, after decoding: `PackageBroker spec.limits.maxMetadataSize`.
     pub max_metadata_size: u64,
-    /// The most requests at once to one host, over all repositories: `PackageBroker spec.sync.perHost`.
+    /// The most requests at once to one host, over all repositories: `PackageBroker spec.sync.perHost`. Downloads of
+    /// archives are counted apart, up to the same number.
     pub per_host: usize,
     /// The longest a connection may take to be made, name look-up and TLS included.
     pub connect_timeout: Duration,

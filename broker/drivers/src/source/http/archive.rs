@@ -1,4 +1,7 @@
 //! Archives: streamed as they come, never decoded (protocol A.0, 9), checked against what was declared.
+//!
+//! An archive can be minutes on its way, so archives have a lane of their own at each host: they wait for each other,
+//! and metadata never waits for them.
 
 use http::{HeaderMap, StatusCode};
 use package_broker_core::{
@@ -7,7 +10,7 @@ use package_broker_core::{
 };
 use url::Url;
 
-use super::{Fetcher, Reply, failure::invalid};
+use super::{Fetcher, Reply, failure::invalid, hosts::Lane};
 use crate::source::egress::shown;
 
 impl Fetcher {
@@ -26,7 +29,7 @@ impl Fetcher {
     /// [`SourceError::Gone`] for 404 and 410, [`SourceError::Defective`] if more than `limit` bytes are announced,
     /// and those of [`Fetcher::send`].
     pub async fn open_archive(&self, url: &Url, limit: u64) -> Result<Reply, SourceError> {
-        let reply = self.get(url, &HeaderMap::new()).await?;
+        let reply = self.get(url, &HeaderMap::new(), Lane::Archives).await?;
         match reply.status() {
             StatusCode::OK if reply.declared().is_some_and(|declared| declared > limit) => {
                 Err(SourceError::Defective(ArchiveDefect::TooLarge { limit }))

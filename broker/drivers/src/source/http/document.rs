@@ -17,6 +17,7 @@ use url::Url;
 use super::{
     Fetcher, Reply,
     failure::{Again, Failure, invalid},
+    hosts::Lane,
     send::{Outgoing, Tries},
 };
 
@@ -95,6 +96,7 @@ impl Fetcher {
             url,
             headers,
             body: None,
+            lane: Lane::Requests,
         };
         let reply = self.attempt(outgoing).await?;
         self.read_document(reply, conditional).await

@@ -10,7 +10,10 @@ use url::Url;
 use crate::source::egress::shown;
 
 /// A pause that a server asks for is waited out up to here; beyond, the caller comes back another time.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// A server that asks for more than this is asked again all the same: a slip of its clock must not end all syncs.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// An error and whether the same request may succeed soon.
 #[derive(Debug)]
@@ -129,12 +132,20 @@ pub(super) fn invalid(url: &Url, problem: impl Into<String>) -> SourceError {
     }
 }
 
-/// `Retry-After` in seconds or as an HTTP date; nothing if it is neither.
+/// `Retry-After` in seconds or as an HTTP date, at most [`LONGEST_PAUSE`]; nothing if it is neither.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
+    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Fails only for numbers that are too large.
+        text.parse().unwrap_or(u64::MAX)
+    } else {
+        seconds_until(text)?
+    };
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+}
+
+/// The seconds to an HTTP date; none to one that has passed.
+fn seconds_until(text: &str) -> Option<u64> {
     let date = rfc2822::DateTimeParser::new()
         .relaxed_weekday(true)
         .parse_timestamp(text)
@@ -142,7 +153,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = date
         .as_second()
         .saturating_sub(Timestamp::now().as_second());
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    Some(u64::try_from(seconds).unwrap_or(0))
 }
 
 /// The innermost message. The outer ones only repeat the URL, with what may be secret in it.
@@ -200,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_a_date_within_an_hour() {
         let read = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
@@ -208,9 +219,27 @@ mod tests {
         };
         assert_eq!(read("3"), Some(Duration::from_secs(3)));
         assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert!(read("Fri, 01 Jan 2100 00:00:00 GMT").unwrap() > Duration::from_secs(1 << 20));
+        let soon = Timestamp::now() + Duration::from_mins(10);
+        let soon = read(
+            &rfc2822::DateTimePrinter::new()
+                .timestamp_to_rfc9110_string(&soon)
+                .unwrap(),
+        );
+        assert!(
+            soon.is_some_and(|pause| pause > Duration::from_mins(9)),
+            "{soon:?}"
+        );
+        for long in [
+            "3601",
+            "18446744073709551615",
+            "99999999999999999999999",
+            "Fri, 01 Jan 2100 00:00:00 GMT",
+        ] {
+            assert_eq!(read(long), Some(LONGEST_PAUSE), "{long}");
+        }
         assert_eq!(read("soon"), None);
         assert_eq!(read("-1"), None);
+        assert_eq!(read(""), None);
     }
 
     #[test]

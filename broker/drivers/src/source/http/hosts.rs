@@ -12,6 +12,8 @@ use tokio::{
 };
 use url::Url;
 
+use super::failure::LONGEST_WAIT;
+
 /// So many hosts are kept in mind; beyond, those that nobody asks are forgotten.
 const MAX_HOSTS: usize = 1024;
 
@@ -21,19 +23,33 @@ pub(super) struct Hosts {
     gates: Mutex<HashMap<String, Arc<Gate>>>,
 }
 
+/// What is asked for. Each lane has as many slots of its own, so that short requests never wait for long downloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Metadata, and conversations with git.
+    Requests,
+    /// Archives, from the request to the last byte.
+    Archives,
+}
+
+/// The host asked to be left alone, for longer than anybody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held(pub(super) Duration);
+
 /// Leave to ask a host, until it is dropped.
-pub(super) struct Permit {
+pub(in crate::source) struct Permit {
     gate: Arc<Gate>,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
 struct Gate {
-    slots: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    archives: Arc<Semaphore>,
     held_until: Mutex<Option<Instant>>,
 }
 
 impl Hosts {
-    /// At most `per_host` permits for one host at a time.
+    /// At most `per_host` permits in each lane of a host at a time.
     pub(super) fn new(per_host: usize) -> Self {
         Self {
             per_host: per_host.max(1),
@@ -42,25 +58,33 @@ impl Hosts {
     }
 
     /// Waits for leave to ask the host of `url`.
-    pub(super) async fn enter(&self, url: &Url) -> Permit {
-        let gate = self.gate(url);
-        // The semaphore is never closed; without a slot the request would only be less polite.
-        let slot = Arc::clone(&gate.slots).acquire_owned().await.ok();
-        while let Some(until) = gate.held_until() {
-            sleep_until(until).await;
-        }
-        Permit { gate, _slot: slot }
+    ///
+    /// # Errors
+    /// As [`Hosts::enter_at`].
+    pub(super) async fn enter(&self, url: &Url, lane: Lane) -> Result<Permit, Held> {
+        let host = url.host_str().unwrap_or_default();
+        self.enter_at(host, url.port_or_known_default().unwrap_or(0), lane)
+            .await
     }
 
-    fn gate(&self, url: &Url) -> Arc<Gate> {
-        let key = format!(
-            "{}:{}",
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or(0)
-        );
+    /// Waits for leave to ask a host at a port.
+    ///
+    /// # Errors
+    /// [`Held`], without waiting, while the host wants to be left alone for longer than [`LONGEST_WAIT`].
+    pub(super) async fn enter_at(&self, host: &str, port: u16, lane: Lane) -> Result<Permit, Held> {
+        let gate = self.gate(format!("{host}:{port}"));
+        // Before the queue, so that nobody queues in vain; and after it, as the host may have spoken meanwhile.
+        gate.wait_out().await?;
+        // The semaphores are never closed; without a slot the request would only be less polite.
+        let slot = Arc::clone(gate.slots(lane)).acquire_owned().await.ok();
+        gate.wait_out().await?;
+        Ok(Permit { gate, _slot: slot })
+    }
+
+    fn gate(&self, key: String) -> Arc<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         if gates.len() >= MAX_HOSTS && !gates.contains_key(&key) {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.held_until().is_some());
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.left().is_some());
         }
         Arc::clone(
             gates
@@ -73,18 +97,39 @@ impl Hosts {
 impl Gate {
     fn new(slots: usize) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(slots)),
+            requests: Arc::new(Semaphore::new(slots)),
+            archives: Arc::new(Semaphore::new(slots)),
             held_until: Mutex::new(None),
         }
     }
 
-    /// When the host may be asked again, if that lies ahead.
-    fn held_until(&self) -> Option<Instant> {
+    fn slots(&self, lane: Lane) -> &Arc<Semaphore> {
+        match lane {
+            Lane::Requests => &self.requests,
+            Lane::Archives => &self.archives,
+        }
+    }
+
+    /// When the host may be asked again, if that lies ahead, and how long that is.
+    fn left(&self) -> Option<(Instant, Duration)> {
         let held = *self
             .held_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        held.filter(|until| *until > Instant::now())
+        let until = held?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some((until, left))
+    }
+
+    /// Waits while the host wants to be left alone, unless that takes too long.
+    async fn wait_out(&self) -> Result<(), Held> {
+        while let Some((until, left)) = self.left() {
+            if left > LONGEST_WAIT {
+                return Err(Held(left));
+            }
+            sleep_until(until).await;
+        }
+        Ok(())
     }
 }
 

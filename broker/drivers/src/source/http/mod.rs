@@ -2,7 +2,7 @@
 //!
 //! A [`Fetcher`] speaks for one repository. Every hop of every request passes the egress policy, connections are made
 //! to the very addresses that were judged, credentials stay on the origin they were given for (design rule 6), and a
-//! host is never asked more at once than [`SourceLimits::per_host`], whoever asks.
+//! host is never asked more at once than [`SourceLimits::per_host`], nor while it wants to be left alone, whoever asks.
 
 mod archive;
 mod client;

@@ -12,7 +12,8 @@ use url::Url;
 
 use super::{
     Fetcher, Reply,
-    failure::{Again, Failure, invalid},
+    failure::{Again, Failure, invalid, unavailable},
+    hosts::{Held, Lane},
 };
 use crate::source::egress::shown;
 
@@ -28,13 +29,15 @@ pub(super) struct Outgoing<'a> {
     pub(super) url: &'a Url,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: Option<Body>,
+    pub(super) lane: Lane,
 }
 
 impl Fetcher {
     /// Sends a request and follows redirects. Credentials are added inside, at the repository's origin only.
     /// A `GET` is tried up to three times; other methods once, and they follow no redirect.
     ///
-    /// Statuses 401, 403, 408, 423, 425, 429 and 5xx are errors; all others are the caller's to judge.
+    /// Statuses 401, 403, 408, 423, 425, 429 and 5xx are errors; all others are the caller's to judge. A host that
+    /// asked for a longer pause is not asked before it has passed.
     ///
     /// # Errors
     /// [`SourceError::Forbidden`] by the policy at any hop, [`SourceError::Denied`], [`SourceError::Unavailable`],
@@ -47,13 +50,14 @@ impl Fetcher {
         body: Option<Body>,
     ) -> Result<Reply, SourceError> {
         if method == Method::GET {
-            return self.get(url, headers).await;
+            return self.get(url, headers, Lane::Requests).await;
         }
         let outgoing = Outgoing {
             method,
             url,
             headers,
             body,
+            lane: Lane::Requests,
         };
         self.attempt(outgoing)
             .await
@@ -61,7 +65,12 @@ impl Fetcher {
     }
 
     /// A `GET`, tried up to three times.
-    pub(super) async fn get(&self, url: &Url, headers: &HeaderMap) -> Result<Reply, SourceError> {
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        lane: Lane,
+    ) -> Result<Reply, SourceError> {
         let mut tries = Tries::default();
         loop {
             let outgoing = Outgoing {
@@ -69,6 +78,7 @@ impl Fetcher {
                 url,
                 headers,
                 body: None,
+                lane,
             };
             match self.attempt(outgoing).await {
                 Ok(reply) => return Ok(reply),
@@ -118,7 +128,8 @@ impl Fetcher {
         if let Some(body) = outgoing.body.take() {
             request = request.body(body);
         }
-        let permit = self.network.hosts.enter(url).await;
+        let permit = self.network.hosts.enter(url, outgoing.lane).await;
+        let permit = permit.map_err(|held| Failure::lasting(left_alone(url, held)))?;
         let response = request
             .send()
             .await
@@ -127,12 +138,20 @@ impl Fetcher {
         let Some(failure) = Failure::from_status(url, reply.status(), reply.headers()) else {
             return Ok(reply);
         };
-        if let Again::After(pause) = failure.again {
+        if let Some(pause) = failure.error.retry_after() {
             reply.hold_back(pause);
         }
         reply.discard().await;
         Err(failure)
     }
+}
+
+/// The error for a host that nobody asks for the time being.
+fn left_alone(url: &Url, held: Held) -> SourceError {
+    let Held(left) = held;
+    let seconds = left.as_millis().div_ceil(1000);
+    let problem = format!("the host asked to be left alone for {seconds} more seconds");
+    unavailable(url, problem, Some(left))
 }
 
 /// A user name in a URL would become a credential of its own.
@@ -180,9 +199,13 @@ fn is_redirect(status: StatusCode) -> bool {
 fn next_hop(url: &Url, location: Option<&str>) -> Result<Url, SourceError> {
     let location =
         location.ok_or_else(|| invalid(url, "a redirect without a readable Location"))?;
-    let next = url
+    let mut next = url
         .join(location)
         .map_err(|_| invalid(url, "a redirect to something that is no URL"))?;
+    if next.password().is_none() {
+        // Never sent, so it must not come to light in an error either. Passwords are the policy's to refuse.
+        next = without_userinfo(&next);
+    }
     if url.scheme() == "https" && next.scheme() == "http" {
         let reason = "a redirect from https to plain http is not followed".to_owned();
         return Err(SourceError::Forbidden {

@@ -2,10 +2,11 @@
 
 mod credentials;
 mod guard;
+mod politeness;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use package_broker_core::{
@@ -162,52 +163,6 @@ async fn passing_faults_are_tried_again_and_lasting_ones_are_not() {
         .unwrap_err();
     assert_eq!(error.to_string(), format!("{}: HTTP 502", down.url("/x")));
     assert_eq!(down.take_requests().len(), 3);
-}
-
-#[tokio::test]
-async fn retry_after_is_honoured_for_the_whole_host() {
-    let server = Server::start(once(Answer::status(429).header("Retry-After", "1"))).await;
-    let network = network(SourceLimits::default());
-    let base = url(&server.url("/"));
-    let first = Fetcher::new(&network, &base, &Credentials::default()).unwrap();
-    let second = Fetcher::new(&network, &base, &Credentials::default()).unwrap();
-    let started = Instant::now();
-    let (one, two) = (server.url("/one"), server.url("/two"));
-    let later = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        body(&second, &two).await
-    };
-    let (one, two) = tokio::join!(body(&first, &one), later);
-    assert_eq!(
-        (one.unwrap(), two.unwrap()),
-        (b"later".to_vec(), b"later".to_vec())
-    );
-    assert!(started.elapsed() >= Duration::from_millis(950));
-    assert_eq!(server.take_requests().len(), 3);
-
-    let long = Server::start(|_| Answer::status(503).header("Retry-After", "60")).await;
-    let error = body(&first, &long.url("/x")).await.unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::from_mins(1)));
-    assert_eq!(long.take_requests().len(), 1);
-}
-
-#[tokio::test]
-async fn a_host_is_asked_so_many_times_at_once_over_all_repositories() {
-    let server = Server::start(|_| Answer::ok("x").delay(Duration::from_millis(20))).await;
-    let network = network(SourceLimits {
-        per_host: 3,
-        ..SourceLimits::default()
-    });
-    let base = url(&server.url("/"));
-    let fetchers: Vec<Fetcher> = (0..4)
-        .map(|_| Fetcher::new(&network, &base, &Credentials::default()).unwrap())
-        .collect();
-    let target = server.url("/x");
-    let asked = (0..40).map(|at| body(&fetchers[at % 4], &target));
-    for result in futures::future::join_all(asked).await {
-        result.unwrap();
-    }
-    assert_eq!(server.most_active(), 3);
 }
 
 #[tokio::test]
