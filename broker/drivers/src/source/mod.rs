@@ -16,7 +16,10 @@ use package_broker_core::{
 };
 
 use self::{
-    artifact::ArtifactSource, composer::ComposerSource, egress::EgressPolicy, git::GitSource,
+    artifact::ArtifactSource,
+    composer::ComposerSource,
+    egress::EgressPolicy,
+    git::{GitSource, KeyFolder},
     http::Network,
 };
 
@@ -49,13 +52,17 @@ impl Default for SourceLimits {
 pub struct SourceFactory {
     network: Arc<Network>,
     git_dir: PathBuf,
+    /// Sources have it as well; here it is swept at the start, and stays claimed.
+    _keys: Arc<KeyFolder>,
 }
 
 impl SourceFactory {
-    /// A factory for one installation. `git_dir` is a cache for mirrors of git repositories: it may be lost.
+    /// A factory for one installation. `git_dir` is a cache for mirrors of git repositories: it may be lost. Private
+    /// keys that a killed process left there are removed.
     pub fn new(policy: Arc<EgressPolicy>, limits: SourceLimits, git_dir: PathBuf) -> Self {
         Self {
             network: Arc::new(Network::new(policy, limits)),
+            _keys: KeyFolder::of(&git_dir),
             git_dir,
         }
     }

@@ -27,6 +27,7 @@ use package_broker_core::{
     },
 };
 
+pub(super) use self::transport::KeyFolder;
 use self::upstream::{Moment, State, Upstream};
 use crate::source::http::Network;
 

@@ -19,6 +19,7 @@ use super::{
     session::{MAX_PACK, Session},
     transport::{Access, Channel, Route, is_unreachable},
 };
+use crate::source::http::Permit;
 
 /// The namespaces that are mirrored, and `HEAD` for the default branch.
 const REFSPECS: [&str; 3] = [
@@ -37,6 +38,8 @@ pub(super) struct Remote {
     channel: Channel,
     handshake: Handshake,
     map: RefMap,
+    /// Goes last, when the conversation is over.
+    _permit: Option<Permit>,
 }
 
 impl Remote {
@@ -48,11 +51,13 @@ impl Remote {
         access: &Access,
         session: &Arc<Session>,
     ) -> Result<(Self, RemoteRefs), SourceError> {
+        let permit = access.enter(session)?;
         let mut last = None;
         for route in access.routes(session)? {
             match Self::connect_by(&route, access, session) {
                 Err(error) if is_unreachable(&error) => last = Some(error),
-                outcome => return outcome,
+                Err(error) => return Err(error),
+                Ok((remote, refs)) => return Ok((remote.holding(permit), refs)),
             }
         }
         Err(last.unwrap_or_else(|| SourceError::Unavailable {
@@ -60,6 +65,13 @@ impl Remote {
             problem: "its host has no address".to_owned(),
             retry_after: None,
         }))
+    }
+
+    fn holding(self, permit: Option<Permit>) -> Self {
+        Self {
+            _permit: permit,
+            ..self
+        }
     }
 
     fn connect_by(
@@ -73,6 +85,8 @@ impl Remote {
             Ok(greeted) => greeted,
             Err(error) => return Err(explain(&what, session, channel, &error)),
         };
+        // Others may need the host while we wait for our turn at the mirror.
+        channel.pause();
         let refs = RemoteRefs::of(&what, &map.remote_refs)?;
         Ok((
             Self {
@@ -81,6 +95,7 @@ impl Remote {
                 channel,
                 handshake,
                 map,
+                _permit: None,
             },
             refs,
         ))

@@ -54,9 +54,14 @@ impl Session {
         })
     }
 
-    /// The runtime that the session's thread waits on for the network.
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
+    /// Waits on the session's thread for async work; `None` if the session was stopped before it was done.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                outcome = work => Some(outcome),
+                () = self.token.cancelled() => None,
+            }
+        })
     }
 
     /// Lets the other side send this many bytes from here on.
@@ -140,11 +145,6 @@ impl Session {
     /// The flag in the form the git library looks at.
     pub(super) fn flag(&self) -> &AtomicBool {
         &self.stopped
-    }
-
-    /// For async waits within the conversation.
-    pub(super) fn token(&self) -> &CancellationToken {
-        &self.token
     }
 
     fn log(&self, repository: &RepositoryName) {

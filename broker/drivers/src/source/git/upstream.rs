@@ -20,7 +20,7 @@ use super::{
     refs::{HEADS, RemoteRefs},
     remote::Remote,
     session::{self, Session},
-    transport::Access,
+    transport::{Access, KeyFolder},
     versions::{self, Package},
 };
 use crate::source::http::{Fetcher, Network};
@@ -109,9 +109,10 @@ impl Upstream {
             mirror: Mirror::new(git_dir, &repository.name, &address.to_string()),
             access: Access {
                 address,
-                policy: Arc::clone(network.policy()),
+                network: Arc::clone(network),
                 fetcher,
                 credentials: repository.credentials.clone(),
+                keys: KeyFolder::of(git_dir),
             },
             path,
             timeout: repository.timeout,

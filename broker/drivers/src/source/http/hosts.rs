@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use package_broker_core::ports::source::SourceError;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
@@ -34,7 +35,7 @@ pub(super) enum Lane {
 
 /// The host asked to be left alone, for longer than anybody waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Held(pub(super) Duration);
+pub(super) struct Held(Duration);
 
 /// Leave to ask a host, until it is dropped.
 pub(in crate::source) struct Permit {
@@ -46,6 +47,18 @@ struct Gate {
     requests: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     held_until: Mutex<Option<Instant>>,
+}
+
+impl Held {
+    /// The error for who wanted to ask `what`.
+    pub(super) fn explain(self, what: String) -> SourceError {
+        let seconds = self.0.as_millis().div_ceil(1000);
+        SourceError::Unavailable {
+            what,
+            problem: format!("the host asked to be left alone for {seconds} more seconds"),
+            retry_after: Some(self.0),
+        }
+    }
 }
 
 impl Hosts {

@@ -19,9 +19,14 @@ use package_broker_core::{domain::repository::Credentials, ports::source::Source
 use tokio::sync::OnceCell;
 use url::{Origin, Url};
 
-use self::{client::Tls, credentials::Login, hosts::Hosts};
+use self::{
+    client::Tls,
+    credentials::Login,
+    hosts::{Hosts, Lane},
+};
 use super::{SourceLimits, egress::EgressPolicy};
 
+pub(super) use self::hosts::Permit;
 pub use self::{
     archive::copy_archive,
     document::{Document, Validator},
@@ -57,6 +62,15 @@ impl Network {
     /// The bounds of every request.
     pub fn limits(&self) -> &SourceLimits {
         &self.limits
+    }
+
+    /// Waits for leave to talk to a host in another way than over HTTP, as long as the permit lives.
+    ///
+    /// # Errors
+    /// [`SourceError::Unavailable`], without waiting, while the host wants to be left alone for longer.
+    pub(super) async fn enter(&self, host: &str, port: u16) -> Result<Permit, SourceError> {
+        let entered = self.hosts.enter_at(host, port, Lane::Requests).await;
+        entered.map_err(|held| held.explain(host.to_owned()))
     }
 
     fn client(&self) -> Result<reqwest::Client, SourceError> {

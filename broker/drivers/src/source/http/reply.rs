@@ -90,7 +90,7 @@ impl Reply {
     }
 
     /// Reads what little is left of a body that nobody wants, so that the connection can be used again.
-    pub(super) async fn discard(mut self) {
+    pub(in crate::source) async fn discard(mut self) {
         while self.received <= WORTH_READING {
             match self.chunk().await {
                 Ok(Some(_)) => {}

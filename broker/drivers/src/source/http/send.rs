@@ -12,8 +12,8 @@ use url::Url;
 
 use super::{
     Fetcher, Reply,
-    failure::{Again, Failure, invalid, unavailable},
-    hosts::{Held, Lane},
+    failure::{Again, Failure, invalid},
+    hosts::Lane,
 };
 use crate::source::egress::shown;
 
@@ -129,7 +129,7 @@ impl Fetcher {
             request = request.body(body);
         }
         let permit = self.network.hosts.enter(url, outgoing.lane).await;
-        let permit = permit.map_err(|held| Failure::lasting(left_alone(url, held)))?;
+        let permit = permit.map_err(|held| Failure::lasting(held.explain(shown(url))))?;
         let response = request
             .send()
             .await
@@ -144,14 +144,6 @@ impl Fetcher {
         reply.discard().await;
         Err(failure)
     }
-}
-
-/// The error for a host that nobody asks for the time being.
-fn left_alone(url: &Url, held: Held) -> SourceError {
-    let Held(left) = held;
-    let seconds = left.as_millis().div_ceil(1000);
-    let problem = format!("the host asked to be left alone for {seconds} more seconds");
-    unavailable(url, problem, Some(left))
 }
 
 /// A user name in a URL would become a credential of its own.

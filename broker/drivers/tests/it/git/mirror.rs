@@ -302,6 +302,31 @@ async fn many_at_once_share_one_mirror() {
     assert_eq!(Reader::at(&repository, mirrors).packs(), 1);
 }
 
+/// Whoever waits for the mirror must not keep the host from who writes to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_requests_at_a_time_are_enough_for_many_at_once() {
+    let origin = Origin::new();
+    let server = serve(&origin).await;
+    for per_host in [1, 2, 3] {
+        let mirrors = Arc::new(TempDir::new().unwrap());
+        let network = network(SourceLimits {
+            per_host,
+            ..SourceLimits::default()
+        });
+        let repository = git_repository(&server.url("/.git"));
+        let syncs = (0..8).map(|_| {
+            let reader = Reader::within(&network, &repository, Arc::clone(&mirrors));
+            tokio::spawn(async move { reader.sync().await.pretty() })
+        });
+        let syncs = futures::future::join_all(syncs.collect::<Vec<_>>());
+        let ended = tokio::time::timeout(Duration::from_secs(30), syncs).await;
+        for sync in ended.unwrap_or_else(|_| panic!("{per_host}: they wait for each other")) {
+            assert_eq!(sync.unwrap(), ["dev-main"]);
+        }
+        assert!(server.most_active() <= per_host);
+    }
+}
+
 /// Set for a child that is to sync until it is killed: the repository and the folder of mirrors.
 const CHILD: &str = "PACKAGE_BROKER_TEST_GIT_CHILD";
 

@@ -10,23 +10,14 @@ use package_broker_drivers::source::{
 use std::sync::Arc;
 use tempfile::TempDir;
 
+use super::refused;
 use crate::support::{
     git::{Origin, Reader, git_repository, run},
     git_http,
     http::{Answer, Server},
     source::credentials,
-    sshd::Sshd,
     tls::Authority,
 };
-
-async fn refused(repository: &Repository) -> SourceError {
-    Reader::of(repository)
-        .source
-        .survey(None)
-        .await
-        .err()
-        .unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_https_with_a_password() {
@@ -190,66 +181,4 @@ async fn the_guard_stands_before_every_way() {
         );
     }
     assert!(server.take_requests().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_ssh_with_a_key_and_a_known_host() {
-    let origin = Origin::new();
-    let server = Sshd::start();
-    let with = |key: &str, host: &str| Repository {
-        credentials: credentials(&[
-            ("ssh-privatekey", &server.key(key)),
-            ("known_hosts", &server.known_hosts(host)),
-        ]),
-        ..git_repository(&server.url(origin.path()))
-    };
-    let reader = Reader::of(&with("client", "host"));
-    let first = reader.sync().await;
-    assert_eq!(first.pretty(), ["dev-main"]);
-    assert!(reader.sync_after(Some(&first)).await.unwrap().unchanged);
-    assert!(
-        reader
-            .archive(&first.references()["dev-main"])
-            .await
-            .is_ok()
-    );
-
-    let error = refused(&with("client", "stranger")).await;
-    assert!(
-        matches!(error, SourceError::Misconfigured { .. }),
-        "{error}"
-    );
-    assert!(error.to_string().contains("known_hosts"), "{error}");
-    let error = refused(&with("stranger", "host")).await;
-    assert!(matches!(error, SourceError::Denied { .. }), "{error}");
-
-    let bare = git_repository(&server.url(origin.path()));
-    let error = refused(&bare).await;
-    assert!(error.to_string().contains("ssh-privatekey"), "{error}");
-    let missing = Repository {
-        url: server.url(&origin.path().join("none")),
-        ..with("client", "host")
-    };
-    let error = refused(&missing).await;
-    assert!(
-        error.to_string().contains("there is no git repository"),
-        "{error}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_not_there_is_unavailable() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let keys = credentials(&[("ssh-privatekey", "none"), ("known_hosts", "none")]);
-    let repository = Repository {
-        credentials: keys,
-        ..git_repository(&format!("ssh://git@127.0.0.1:{port}/x.git"))
-    };
-    let error = refused(&repository).await;
-    assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
-    assert!(error.to_string().contains("refused"), "{error}");
 }

@@ -29,7 +29,7 @@ use package_broker_core::{
         source::{Known, Reading, Source as _, SourceError, Survey, WantedArchive},
     },
 };
-use package_broker_drivers::source::{SourceLimits, git::GitSource};
+use package_broker_drivers::source::{SourceLimits, git::GitSource, http::Network};
 use tempfile::TempDir;
 
 use super::source::{Shelf, name, network, repository};
@@ -177,20 +177,26 @@ impl Reader {
     }
 
     pub(crate) fn at(repository: &Repository, mirrors: Arc<TempDir>) -> Self {
-        let source = GitSource::open(
-            repository,
-            &network(SourceLimits::default()),
-            mirrors.path(),
-        )
-        .unwrap();
+        Self::within(&network(SourceLimits::default()), repository, mirrors)
+    }
+
+    pub(crate) fn within(
+        network: &Arc<Network>,
+        repository: &Repository,
+        mirrors: Arc<TempDir>,
+    ) -> Self {
+        let source = GitSource::open(repository, network, mirrors.path()).unwrap();
         Self { source, mirrors }
     }
 
-    /// The folder of the only mirror.
+    /// The folder of the only mirror. There is nothing beside it but keys of conversations.
     pub(crate) fn mirror(&self) -> PathBuf {
-        let mut entries = std::fs::read_dir(self.mirrors.path()).unwrap();
-        let mirror = entries.next().unwrap().unwrap().path();
-        assert!(entries.next().is_none());
+        let entries = std::fs::read_dir(self.mirrors.path()).unwrap();
+        let mut mirrors = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !path.ends_with(".keys"));
+        let mirror = mirrors.next().unwrap();
+        assert_eq!(mirrors.next(), None);
         mirror
     }
 

@@ -2,6 +2,7 @@
 
 mod child;
 mod http;
+mod keys;
 mod ssh;
 
 use std::{net::IpAddr, sync::Arc};
@@ -10,20 +11,23 @@ use gix_transport::client::blocking_io::Transport;
 use package_broker_core::{domain::repository::Credentials, ports::source::SourceError};
 
 use self::child::ChildProcess;
+pub(in crate::source) use self::keys::KeyFolder;
 pub(super) use self::ssh::is_unreachable;
 use super::{address::Address, session::Session};
-use crate::source::{egress::EgressPolicy, http::Fetcher};
+use crate::source::http::{Fetcher, Network, Permit};
 
 /// What it takes to reach the remote of one repository.
 pub(super) struct Access {
     /// Where it is.
     pub(super) address: Address,
-    /// Which addresses may be reached.
-    pub(super) policy: Arc<EgressPolicy>,
+    /// Which addresses may be reached, and how many conversations one host gets at once.
+    pub(super) network: Arc<Network>,
     /// For `https:` and `http:`; has the credentials inside.
     pub(super) fetcher: Option<Arc<Fetcher>>,
     /// For ssh: `ssh-privatekey` and `known_hosts`.
     pub(super) credentials: Credentials,
+    /// Where ssh finds them.
+    pub(super) keys: Arc<KeyFolder>,
 }
 
 /// One way to a remote. A host with several addresses has several.
@@ -41,9 +45,31 @@ pub(super) struct Channel {
     /// What the git library speaks through.
     pub(super) transport: Box<dyn Transport>,
     child: Option<ChildProcess>,
+    last: Option<http::Last>,
 }
 
 impl Access {
+    /// Waits for leave to talk to the host, where that is not up to the [`Fetcher`], which asks for each request.
+    /// Whoever holds it may wait for others of the same repository: they have theirs already.
+    ///
+    /// # Errors
+    /// Those of [`Network::enter`], and [`SourceError::Unavailable`] if the session was stopped.
+    pub(super) fn enter(&self, session: &Session) -> Result<Option<Permit>, SourceError> {
+        let Address::Ssh(ssh) = &self.address else {
+            return Ok(None);
+        };
+        let entered = session.wait(self.network.enter(&ssh.host, ssh.port));
+        entered.unwrap_or_else(|| Err(self.stopped())).map(Some)
+    }
+
+    fn stopped(&self) -> SourceError {
+        SourceError::Unavailable {
+            what: self.address.to_string(),
+            problem: "the sync was stopped".to_owned(),
+            retry_after: None,
+        }
+    }
+
     /// The ways to try, in order. Blocks on name look-up.
     ///
     /// # Errors
@@ -53,9 +79,10 @@ impl Access {
         match (&self.address, &self.fetcher) {
             (Address::Ssh(ssh), _) => {
                 let found = session
-                    .runtime()
-                    .block_on(self.policy.resolve(&ssh.host, ssh.port))?;
-                let identity = Arc::new(ssh::Identity::write(&self.credentials, ssh)?);
+                    .wait(self.network.policy().resolve(&ssh.host, ssh.port))
+                    .unwrap_or_else(|| Err(self.stopped()))?;
+                let identity = ssh::Identity::write(&self.credentials, ssh, &self.keys)?;
+                let identity = Arc::new(identity);
                 Ok(found
                     .into_iter()
                     .map(|socket| Route::Ssh(socket.ip(), Arc::clone(&identity)))
@@ -78,10 +105,11 @@ impl Access {
         let url = self.address.to_string();
         match (route, &self.address) {
             (Route::Http(fetcher), _) => {
-                let transport = http::transport(&url, fetcher, session)?;
+                let (transport, last) = http::transport(&url, fetcher, session)?;
                 Ok(Channel {
                     transport,
                     child: None,
+                    last: Some(last),
                 })
             }
             (Route::Ssh(ip, identity), Address::Ssh(address)) => {
@@ -97,9 +125,18 @@ impl Access {
 }
 
 impl Channel {
+    /// Lets go of the host between two requests, where a conversation is made of them.
+    pub(super) fn pause(&self) {
+        if let Some(last) = &self.last {
+            last.end();
+        }
+    }
+
     /// Ends the conversation and gives what the program at the other end had to say, if it failed.
     pub(super) fn verdict(self, what: &str) -> Option<SourceError> {
-        let Self { transport, child } = self;
+        let Self {
+            transport, child, ..
+        } = self;
         drop(transport);
         child.and_then(|child| child.verdict(what))
     }
@@ -110,6 +147,7 @@ impl From<(Box<dyn Transport>, ChildProcess)> for Channel {
         Self {
             transport,
             child: Some(child),
+            last: None,
         }
     }
 }

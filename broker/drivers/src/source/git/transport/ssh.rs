@@ -1,26 +1,29 @@
 //! The `ssh` program, shut off from the host's own configuration, keys and agent.
 
 use std::{
-    fs::{OpenOptions, Permissions},
-    io::Write,
-    net::IpAddr,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::PathBuf,
-    process::Command,
+    fs::OpenOptions, io::Write, net::IpAddr, os::unix::fs::OpenOptionsExt, path::Path,
+    process::Command, sync::Arc,
 };
 
 use package_broker_core::{domain::repository::Credentials, ports::source::SourceError};
 use tempfile::TempDir;
 
-use super::super::address::SshAddress;
+use super::{super::address::SshAddress, keys::KeyFolder};
 
 /// Seconds to connect, and between signs of life.
 const CONNECT_TIMEOUT: u32 = 10;
 const ALIVE_INTERVAL: u32 = 15;
 
+/// What the files are called. `ssh` runs in their folder, so that no path of ours has to be written in the language of
+/// its options, where spaces, `%` and `$` mean something.
+const KEY: &str = "key";
+const KNOWN_HOSTS: &str = "known_hosts";
+
 /// A private key and the known hosts, as files only we can read, for as long as this lives.
 pub(in crate::source::git) struct Identity {
     directory: TempDir,
+    /// Not swept as long as somebody has a key in it.
+    _folder: Arc<KeyFolder>,
 }
 
 impl Identity {
@@ -31,35 +34,24 @@ impl Identity {
     pub(super) fn write(
         credentials: &Credentials,
         address: &SshAddress,
+        folder: &Arc<KeyFolder>,
     ) -> Result<Self, SourceError> {
-        let directory = tempfile::Builder::new()
-            .prefix("package-broker-ssh-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()
-            .map_err(|error| not_written(&error))?;
-        let identity = Self { directory };
-        for (key, file) in [
-            ("ssh-privatekey", identity.key()),
-            ("known_hosts", identity.known_hosts()),
-        ] {
+        let directory = folder.make_room().map_err(|error| not_written(&error))?;
+        for (key, file) in [("ssh-privatekey", KEY), ("known_hosts", KNOWN_HOSTS)] {
             let text = credentials.text(key).filter(|text| !text.trim().is_empty());
             let text = text.ok_or_else(|| missing(key, address))?;
-            write_private(&file, text).map_err(|error| not_written(&error))?;
+            write_private(&directory.path().join(file), text)
+                .map_err(|error| not_written(&error))?;
         }
-        Ok(identity)
-    }
-
-    fn key(&self) -> PathBuf {
-        self.directory.path().join("key")
-    }
-
-    fn known_hosts(&self) -> PathBuf {
-        self.directory.path().join("known_hosts")
+        Ok(Self {
+            directory,
+            _folder: Arc::clone(folder),
+        })
     }
 }
 
 /// OpenSSH wants a newline at the end of a key and no carriage returns.
-fn write_private(path: &PathBuf, text: &str) -> std::io::Result<()> {
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -81,7 +73,7 @@ pub(super) fn command(address: &SshAddress, ip: IpAddr, identity: &Identity) -> 
         port => format!("[{}]:{port}", address.host),
     };
     let mut command = Command::new("ssh");
-    command.env_clear();
+    command.current_dir(identity.directory.path()).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
@@ -89,9 +81,9 @@ pub(super) fn command(address: &SshAddress, ip: IpAddr, identity: &Identity) -> 
     for option in [
         "BatchMode=yes".to_owned(),
         "StrictHostKeyChecking=yes".to_owned(),
-        format!("UserKnownHostsFile={}", identity.known_hosts().display()),
+        format!("UserKnownHostsFile={KNOWN_HOSTS}"),
         "GlobalKnownHostsFile=/dev/null".to_owned(),
-        format!("IdentityFile={}", identity.key().display()),
+        format!("IdentityFile={KEY}"),
         "IdentitiesOnly=yes".to_owned(),
         "IdentityAgent=none".to_owned(),
         "PreferredAuthentications=publickey".to_owned(),
@@ -194,8 +186,10 @@ fn missing(key: &str, address: &SshAddress) -> SourceError {
 
 fn not_written(error: &std::io::Error) -> SourceError {
     SourceError::Misconfigured {
-        problem: format!("the ssh key could not be written to a temporary file: {error}"),
-        fix: "give the broker a writable folder for temporary files (TMPDIR)".to_owned(),
+        problem: format!(
+            "the ssh key could not be written below the folder of git mirrors: {error}"
+        ),
+        fix: "give the broker a data folder that it can write to".to_owned(),
     }
 }
 

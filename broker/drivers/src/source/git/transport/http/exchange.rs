@@ -115,6 +115,14 @@ impl Exchange {
         Ok(Bytes::new())
     }
 
+    /// Ends an answer that nobody reads on, so that its host is not held up by it. What is left of it is lost.
+    pub(super) fn end(&mut self) {
+        match std::mem::replace(&mut self.step, Step::Ended) {
+            Step::Answering(reply) => drop(self.session.wait(reply.discard())),
+            before @ (Step::Asking(_) | Step::Ended) => self.step = before,
+        }
+    }
+
     /// The content type of the answer, once it has begun.
     pub(super) fn content_type(&self) -> Option<&str> {
         match &self.step {
@@ -170,13 +178,7 @@ fn unexpected(reply: &Reply) -> SourceError {
 
 /// Waits for the async client, as long as the session lasts. The exact error is kept in the session.
 fn wait<T>(session: &Session, work: impl Future<Output = Result<T, SourceError>>) -> io::Result<T> {
-    let outcome = session.runtime().block_on(async {
-        tokio::select! {
-            outcome = work => Some(outcome),
-            () = session.token().cancelled() => None,
-        }
-    });
-    match outcome {
+    match session.wait(work) {
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => {
             let short = io::Error::other(error.to_string());

@@ -5,7 +5,7 @@
 
 mod exchange;
 
-use std::{io, sync::Arc};
+use std::{cell::RefCell, io, rc::Rc, sync::Arc};
 
 use gix::error::ErrorExt;
 use gix_transport::{
@@ -25,22 +25,39 @@ use crate::source::http::Fetcher;
 /// The content type of a smart server's greeting.
 const GREETING: &str = "application/x-git-upload-pack-advertisement";
 
-/// A transport to `url` over the guarded client.
+/// The request that was made last.
+#[derive(Clone, Default)]
+pub(super) struct Last(Rc<RefCell<Option<Shared>>>);
+
+impl Last {
+    /// Lets go of the host until the next request. The library stops reading an answer at the end of its message, and
+    /// the host counts as being asked until the end of the body.
+    pub(super) fn end(&self) {
+        if let Some(exchange) = self.0.borrow_mut().take() {
+            exchange.borrow_mut().end();
+        }
+    }
+}
+
+/// A transport to `url` over the guarded client, and what it asked last.
 pub(super) fn transport(
     url: &str,
     fetcher: &Arc<Fetcher>,
     session: &Arc<Session>,
-) -> Result<Box<dyn Transport>, SourceError> {
+) -> Result<(Box<dyn Transport>, Last), SourceError> {
     let parsed = gix::url::parse(url).map_err(|error| SourceError::Invalid {
         what: url.to_owned(),
         problem: error.to_string(),
     })?;
+    let last = Last::default();
     let backend = Backend {
         fetcher: Arc::clone(fetcher),
         session: Arc::clone(session),
         moved_to: None,
+        last: last.clone(),
     };
-    Ok(Box::new(connect_http(backend, parsed, Protocol::V2, false)))
+    let transport = connect_http(backend, parsed, Protocol::V2, false);
+    Ok((Box::new(transport), last))
 }
 
 /// Carries out the library's requests.
@@ -48,6 +65,7 @@ struct Backend {
     fetcher: Arc<Fetcher>,
     session: Arc<Session>,
     moved_to: Option<String>,
+    last: Last,
 }
 
 impl Backend {
@@ -57,7 +75,10 @@ impl Backend {
         url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> gix::error::Result<Shared> {
-        Exchange::new(&self.fetcher, &self.session, method, url, headers).map_err(ErrorExt::raise)
+        let exchange = Exchange::new(&self.fetcher, &self.session, method, url, headers)
+            .map_err(ErrorExt::raise)?;
+        *self.last.0.borrow_mut() = Some(Rc::clone(&exchange));
+        Ok(exchange)
     }
 }
 
