@@ -50,15 +50,42 @@ impl FileStamp {
 
     /// Waits, at most 50 ms, until a write from now on would show in the stamp.
     pub(super) fn settle(&self) {
+        let age = self.age().unwrap_or_default();
+        if let Some(rest) = TIME_STEP.checked_sub(age) {
+            thread::sleep(rest);
+        }
+    }
+
+    /// Whether the file changed within that time. Never true of a time that lies ahead: it would stay so for long.
+    pub(super) fn is_younger_than(&self, time: Duration) -> bool {
+        self.age().is_some_and(|age| age < time)
+    }
+
+    /// The time since the last change, if that was not in the future.
+    fn age(&self) -> Option<Duration> {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let age = i64::try_from(now.as_nanos())
             .unwrap_or(i64::MAX)
             .saturating_sub(self.changed);
-        let age = Duration::from_nanos(u64::try_from(age).unwrap_or_default());
-        if let Some(rest) = TIME_STEP.checked_sub(age) {
-            thread::sleep(rest);
+        u64::try_from(age).ok().map(Duration::from_nanos)
+    }
+}
+
+/// Which folder it is, whatever its path. Another one under the same path is another volume, or the place where one
+/// is to be mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FolderId {
+    device: u64,
+    inode: u64,
+}
+
+impl FolderId {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
         }
     }
 }

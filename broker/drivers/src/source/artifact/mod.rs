@@ -5,13 +5,14 @@
 //! is left out with its reason. Unlike Composer, files and folders whose names begin with a dot are passed over: they
 //! are uploads in progress and the inner folders of Kubernetes volumes.
 //!
-//! A file is opened again only when its size, times or inode change, and one that changes while it is read waits for
-//! the next sync.
+//! A file is opened again only when its size, times or inode change. One that changes while it is read, or cannot be
+//! read for now, waits for the next sync, and what it was before stays until then.
 
 mod contents;
 mod folder;
 mod inspect;
 mod reader;
+mod refresh;
 mod refusal;
 mod scan;
 mod state;
@@ -19,16 +20,15 @@ mod state;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
 use package_broker_core::{
     domain::repository::Repository,
     ports::source::{ArchiveSink, Listing, Source, SourceError, Survey, WantedArchive},
@@ -37,12 +37,8 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use self::{
-    folder::Folder,
-    inspect::Inspector,
-    reader::ArtifactReader,
-    refusal::Refusal,
-    scan::Candidate,
-    state::{Entry, Outcome, State},
+    folder::Folder, inspect::Inspector, reader::ArtifactReader, refresh::PATIENCE,
+    refusal::Refusal, state::State,
 };
 use super::{SourceLimits, egress::EgressPolicy};
 
@@ -58,6 +54,7 @@ pub struct ArtifactSource {
     folder: Arc<Folder>,
     inspector: Inspector,
     turns: Arc<Semaphore>,
+    patience: Duration,
 }
 
 impl ArtifactSource {
@@ -90,50 +87,8 @@ impl ArtifactSource {
             folder: Arc::new(Folder::new(path)),
             inspector: Inspector { max_composer_json },
             turns: Arc::new(Semaphore::new(PARALLEL)),
+            patience: PATIENCE,
         })
-    }
-
-    /// Brings the state up to date. Returns with it how many files had to be opened.
-    async fn refresh(&self, previous: &State) -> Result<(State, usize), SourceError> {
-        let folder = Arc::clone(&self.folder);
-        let scan = self.blocking(move || scan::scan(&folder)).await??;
-        let mut files = BTreeMap::new();
-        for (path, refusal) in scan.refused {
-            files.insert(path, Entry::refused(None, &refusal));
-        }
-        let mut changed = Vec::new();
-        for candidate in scan.files {
-            match previous.files.get(&candidate.path) {
-                Some(known) if known.stamp == Some(candidate.stamp) => {
-                    files.insert(candidate.path, known.clone());
-                }
-                _ => changed.push(candidate),
-            }
-        }
-        let opened = changed.len();
-        let mut looks = stream::iter(changed)
-            .map(|candidate| self.look_into(candidate))
-            .buffer_unordered(PARALLEL);
-        while let Some(looked) = looks.next().await {
-            let (path, entry) = looked?;
-            files.insert(path, entry);
-        }
-        Ok((State::of(files), opened))
-    }
-
-    async fn look_into(&self, candidate: Candidate) -> Result<(String, Entry), SourceError> {
-        let (folder, inspector) = (Arc::clone(&self.folder), self.inspector);
-        self.blocking(move || {
-            let entry = match inspector.identify(&folder, &candidate) {
-                Ok(identity) => Entry {
-                    stamp: Some(candidate.stamp),
-                    outcome: Outcome::Package(identity),
-                },
-                Err(refusal) => Entry::refused(Some(candidate.stamp), &refusal),
-            };
-            (candidate.path, entry)
-        })
-        .await
     }
 
     async fn blocking<T: Send + 'static>(

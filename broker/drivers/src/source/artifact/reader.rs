@@ -54,13 +54,14 @@ impl PackageReader for ArtifactReader {
             };
             match read {
                 Ok(fields) => found.versions.push(fields),
+                Err(refusal) if refusal.is_settled() => {
+                    let reason = refusal.to_string();
+                    found.skipped.push(Skipped::new(file.path.clone(), reason));
+                }
+                // A failure, so that what is stored stays, and the next sync surveys the file again.
                 Err(refusal) => {
-                    if !refusal.is_settled() {
-                        found.validator = None;
-                    }
-                    found
-                        .skipped
-                        .push(Skipped::new(file.path.clone(), refusal.to_string()));
+                    let problem = format!("{}: {refusal}", file.path);
+                    return Err(self.folder.unavailable(problem));
                 }
             }
         }

@@ -16,6 +16,8 @@ pub(super) enum Refusal {
     Busy,
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
+    #[error("{0}, and it was changed less than a minute ago")]
+    Unfinished(String),
     #[error("it is a link that leads out of the folder; copy what it points to")]
     LinkOutside,
     #[error("its name is not UTF-8; rename it")]
@@ -71,7 +73,15 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Whether the verdict holds until the file changes, so that it need not be opened before.
     pub(super) fn is_settled(&self) -> bool {
-        !matches!(self, Self::Busy | Self::Unreadable(_))
+        !matches!(self, Self::Busy | Self::Unreadable(_) | Self::Unfinished(_))
+    }
+
+    /// Whether it says nothing of the file's content: what is known of it stands. A file that is gone does not.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreadable(error) => error.kind() != io::ErrorKind::NotFound,
+            other => !other.is_settled(),
+        }
     }
 }
 

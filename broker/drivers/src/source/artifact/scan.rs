@@ -10,7 +10,7 @@ use std::{
 use package_broker_core::{domain::archive::ArchiveFormat, ports::source::SourceError};
 
 use super::{
-    folder::{FileStamp, Folder},
+    folder::{FileStamp, Folder, FolderId},
     refusal::Refusal,
 };
 
@@ -39,6 +39,12 @@ pub(super) struct Scan {
     pub(super) files: Vec<Candidate>,
     /// Left out without being opened.
     pub(super) refused: Vec<(String, Refusal)>,
+    /// What we may not look into: folders, and links that lead to what we may not see.
+    pub(super) closed: Vec<String>,
+    /// Whether there is nothing at all, not even a hidden file; a new volume's `lost+found` does not count.
+    pub(super) is_empty: bool,
+    /// Which folder was looked through.
+    pub(super) id: Option<FolderId>,
 }
 
 /// Looks through the folder and everything below. Folders that may not be read are left out: every new volume has a
@@ -53,7 +59,8 @@ pub(super) fn scan(folder: &Folder) -> Result<Scan, SourceError> {
         _ => folder.unavailable(format!("the folder cannot be read: {error}")),
     };
     let root = folder.root().map_err(failed)?;
-    if !root.is_dir() {
+    let metadata = fs::metadata(&root).map_err(failed)?;
+    if !metadata.is_dir() {
         let problem =
             "it is not a folder; spec.url names the folder that holds the archives".to_owned();
         return Err(SourceError::Invalid {
@@ -64,6 +71,11 @@ pub(super) fn scan(folder: &Folder) -> Result<Scan, SourceError> {
     fs::read_dir(&root).map_err(failed)?;
     let mut walk = Walk {
         root: root.clone(),
+        found: Scan {
+            is_empty: true,
+            id: Some(FolderId::of(&metadata)),
+            ..Scan::default()
+        },
         ..Walk::default()
     };
     walk.enter(root, String::new());
@@ -148,7 +160,8 @@ impl Walk {
     fn unreadable(&mut self, relative: String, error: io::Error) -> Result<(), Stop> {
         match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
-            io::ErrorKind::PermissionDenied => {
+            io::ErrorKind::PermissionDenied if !relative.is_empty() => {
+                self.found.closed.push(relative.clone());
                 self.found.refused.push((relative, error.into()));
                 Ok(())
             }
@@ -164,6 +177,9 @@ impl Walk {
             )));
         }
         let name = entry.file_name();
+        if !(level.relative.is_empty() && name == "lost+found") {
+            self.found.is_empty = false;
+        }
         let shown = name.to_string_lossy();
         if shown.starts_with('.') {
             return Ok(());
@@ -196,12 +212,16 @@ impl Walk {
         let is_archive = ArchiveFormat::of_file(&relative).is_some();
         let target = match fs::canonicalize(link) {
             Ok(target) => target,
-            // Dangling, or a circle of links.
-            Err(error) if is_archive => {
-                self.found.refused.push((relative, error.into()));
+            // Dangling, a circle of links, or closed to us.
+            Err(error) => {
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    self.found.closed.push(relative.clone());
+                }
+                if is_archive {
+                    self.found.refused.push((relative, error.into()));
+                }
                 return Ok(());
             }
-            Err(_) => return Ok(()),
         };
         let is_dir = target.is_dir();
         if !target.starts_with(&self.root) {

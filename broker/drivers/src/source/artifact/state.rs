@@ -8,7 +8,10 @@ use package_broker_core::domain::{
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
-use super::{folder::FileStamp, refusal::Refusal};
+use super::{
+    folder::{FileStamp, FolderId},
+    refusal::Refusal,
+};
 
 /// Changes whenever the rules do by which files are judged: then everything is read again.
 const RULES: u32 = 1;
@@ -17,6 +20,9 @@ const RULES: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     rules: u32,
+    /// The folder that they are in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) folder: Option<FolderId>,
     pub(super) files: BTreeMap<String, Entry>,
 }
 
@@ -27,15 +33,35 @@ pub(super) struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stamp: Option<FileStamp>,
     pub(super) outcome: Outcome,
+    /// Why the outcome is still that of an earlier time, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unread: Option<String>,
 }
 
 impl Entry {
-    pub(super) fn refused(stamp: Option<FileStamp>, refusal: &Refusal) -> Self {
-        let stamp = stamp.filter(|_| refusal.is_settled());
-        Self {
-            stamp,
-            outcome: Outcome::Refused(refusal.to_string()),
+    /// The entry of a file after a refusal. One that may pass changes nothing for a file that was a package `before`:
+    /// what is published is not withdrawn because a file is being replaced or a disk hiccups.
+    pub(super) fn refused(
+        before: Option<&Self>,
+        stamp: Option<FileStamp>,
+        refusal: &Refusal,
+    ) -> Self {
+        match before {
+            Some(before) if before.is_package() && refusal.may_pass() => Self {
+                unread: Some(refusal.to_string()),
+                ..before.clone()
+            },
+            _ => Self {
+                stamp: stamp.filter(|_| refusal.is_settled()),
+                outcome: Outcome::Refused(refusal.to_string()),
+                unread: None,
+            },
         }
+    }
+
+    /// Whether the file is, or was when it was last read, a package.
+    pub(super) fn is_package(&self) -> bool {
+        matches!(self.outcome, Outcome::Package(_))
     }
 }
 
@@ -73,9 +99,10 @@ pub(super) struct PackageFile {
 }
 
 impl State {
-    pub(super) fn of(files: BTreeMap<String, Entry>) -> Self {
+    pub(super) fn of(folder: Option<FolderId>, files: BTreeMap<String, Entry>) -> Self {
         Self {
             rules: RULES,
+            folder,
             files,
         }
     }
@@ -90,6 +117,20 @@ impl State {
 
     pub(super) fn encode(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// How many packages are in a folder, by its relative path, and below; an empty path means all.
+    pub(super) fn packages_below(&self, folder: &str) -> usize {
+        let is_below = |path: &str| {
+            folder.is_empty()
+                || path
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.files
+            .iter()
+            .filter(|(path, entry)| entry.is_package() && is_below(path))
+            .count()
     }
 
     /// The files by package; of two with the same version the first by path stands.
@@ -120,22 +161,29 @@ impl State {
         packages
     }
 
-    /// The files that are no package, at most [`Skipped::MAX_KEPT`]; the last one then counts the rest.
+    /// The files that are no package or could not be read, at most [`Skipped::MAX_KEPT`]; the last one then counts
+    /// the rest.
     pub(super) fn skipped(&self) -> Vec<Skipped> {
-        let refused = self
-            .files
-            .iter()
-            .filter_map(|(path, entry)| match &entry.outcome {
-                Outcome::Refused(reason) => Some(Skipped::new(path.clone(), reason.clone())),
-                Outcome::Package(_) => None,
-            });
+        let refused =
+            self.files
+                .iter()
+                .filter_map(|(path, entry)| match (&entry.outcome, &entry.unread) {
+                    (Outcome::Refused(reason), _) => {
+                        Some(Skipped::new(path.clone(), reason.clone()))
+                    }
+                    (Outcome::Package(_), Some(reason)) => {
+                        let reason = format!("{reason}; what it held before stays");
+                        Some(Skipped::new(path.clone(), reason))
+                    }
+                    (Outcome::Package(_), None) => None,
+                });
         let mut skipped: Vec<Skipped> = refused.collect();
         if skipped.len() > Skipped::MAX_KEPT {
             let rest = skipped.len() - (Skipped::MAX_KEPT - 1);
             skipped.truncate(Skipped::MAX_KEPT - 1);
             skipped.push(Skipped::new(
                 format!("{rest} more files"),
-                "they are no packages either; mend the others first",
+                "they are not read either; mend the others first",
             ));
         }
         skipped

@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path};
 
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::*;
+use super::{refusal::Refusal, state::Entry, *};
 
 fn put(folder: &Path, file: &str, version: &str) {
     let mut writer = ZipWriter::new(std::fs::File::create(folder.join(file)).unwrap());
@@ -22,6 +22,7 @@ fn source(folder: &Path) -> ArtifactSource {
             max_composer_json: MAX_COMPOSER_JSON,
         },
         turns: Arc::new(Semaphore::new(PARALLEL)),
+        patience: PATIENCE,
     }
 }
 
@@ -62,9 +63,50 @@ async fn a_file_that_could_not_be_read_is_tried_again() {
     let stamp = state.files["a.zip"].stamp;
     state
         .files
-        .insert("a.zip".to_owned(), Entry::refused(stamp, &failed));
+        .insert("a.zip".to_owned(), Entry::refused(None, stamp, &failed));
     let (after, opened) = source.refresh(&state).await.unwrap();
     assert_eq!((opened, after.packages().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_broken_file_is_given_up_after_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "a.zip", "1.0");
+    let mut source = source(folder.path());
+    let (first, _) = source.refresh(&State::default()).await.unwrap();
+    fs::write(folder.path().join("a.zip"), "PK\x03\x04 and no more").unwrap();
+    let (kept, opened) = source.refresh(&first).await.unwrap();
+    assert_eq!((opened, kept.packages().len()), (1, 1));
+    let (kept, opened) = source.refresh(&kept).await.unwrap();
+    assert_eq!((opened, kept.packages().len()), (1, 1));
+    source.patience = Duration::ZERO;
+    let (given_up, opened) = source.refresh(&kept).await.unwrap();
+    assert_eq!((opened, given_up.packages().len()), (1, 0));
+    assert_eq!(source.refresh(&given_up).await.unwrap(), (given_up, 0));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_for_now_keeps_its_package() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "a.zip", "1.0");
+    let source = source(folder.path());
+    let (state, _) = source.refresh(&State::default()).await.unwrap();
+    let known = &state.files["a.zip"];
+    for (refusal, stays) in [
+        (Refusal::Busy, true),
+        (Refusal::Unreadable(io::Error::from_raw_os_error(5)), true),
+        (Refusal::Unreadable(io::ErrorKind::NotFound.into()), false),
+        (Refusal::NoName, false),
+    ] {
+        let entry = Entry::refused(Some(known), None, &refusal);
+        assert_eq!(entry.is_package(), stays, "{refusal}");
+        let files = [("a.zip".to_owned(), entry)].into();
+        let skipped = State::of(None, files).skipped();
+        assert!(
+            skipped[0].reason.starts_with(&refusal.to_string()),
+            "{skipped:?}"
+        );
+    }
 }
 
 #[test]

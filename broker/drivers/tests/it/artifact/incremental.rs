@@ -11,14 +11,14 @@ use package_broker_core::{
     domain::{metadata::PackageVersions, names::RepositoryName, stamp::Stamp},
     ports::{
         database::{Changes, PackageStore, PutPackage},
-        source::{Known, Reading, Source},
+        source::{Known, Reading, Source, SourceError},
     },
 };
 use package_broker_drivers::database::sqlite::Sqlite;
 
 use super::{
     build::{Artifacts, package_zip},
-    by_file, names, open, read, versions,
+    names, open, read, versions,
 };
 use crate::support::source::{known, name};
 
@@ -180,14 +180,18 @@ async fn a_file_replaced_after_the_survey_waits_for_the_next() {
     let survey = source.survey(None).await.unwrap();
     let replacement = folder.put("new.part", &package_zip("acme/lib", "3.0"));
     fs::rename(replacement, folder.path().join("b.zip")).unwrap();
-    let found = read(&survey, "acme/lib").await;
-    assert_eq!((found.versions.len(), found.validator), (1, None));
-    assert_eq!(
-        by_file(&found.skipped),
-        [(
-            "b.zip",
-            "it changed while it was read; the next sync reads it again"
-        )]
+    let reading = survey.reader.read(&name("acme/lib"), &known(None)).await;
+    // A failure, so that what was published before stays.
+    let error = reading.err().unwrap();
+    assert!(
+        matches!(error, SourceError::Unavailable { .. }),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .to_string()
+            .ends_with("b.zip: it changed while it was read; the next sync reads it again"),
+        "{error}"
     );
     let next = source.survey(survey.state.as_deref()).await.unwrap();
     assert_eq!(versions(&next, "acme/lib").await, ["3.0", "1.0"]);

@@ -4,6 +4,7 @@ mod build;
 mod folder;
 mod incremental;
 mod malformed;
+mod unsettled;
 
 use std::{path::Path, sync::Arc};
 
