@@ -1,6 +1,6 @@
 //! What a view shows of the names there are.
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Demand};
 use crate::{
     domain::{names::PackageName, patterns::NamePattern, scope::Scope},
     ports::source::Listing,
@@ -20,16 +20,16 @@ pub struct Outline {
 impl Outline {
     /// What a scope sees of the catalog.
     pub fn of(catalog: &Catalog, scope: &Scope) -> Self {
-        let outline = Self::reached(catalog, scope);
+        let outline = Self::reached(catalog, scope, |_| true);
         if outline.open {
             return outline.sorted();
         }
         outline.with_held(catalog, scope)
     }
 
-    /// Every name that a scope sees, also if there may be others.
+    /// Every name that a scope sees and that can be had now, also if there may be others.
     pub(super) fn listed(catalog: &Catalog, scope: &Scope) -> Vec<PackageName> {
-        Self::reached(catalog, scope)
+        Self::reached(catalog, scope, |demand| demand == Demand::Ask)
             .with_held(catalog, scope)
             .names
     }
@@ -43,8 +43,8 @@ impl Outline {
         self.sorted()
     }
 
-    /// The claims, and what repositories may have that are not read whole.
-    fn reached(catalog: &Catalog, scope: &Scope) -> Self {
+    /// The claims, and what repositories may have that are not read whole, if their state is `wanted`.
+    fn reached(catalog: &Catalog, scope: &Scope, wanted: impl Fn(Demand) -> bool) -> Self {
         let mut outline = Self::default();
         let installation = catalog.installation();
         let claims = installation
@@ -53,7 +53,7 @@ impl Outline {
             .filter(|pattern| scope.touches(pattern));
         outline.patterns.extend(claims.cloned());
         for (repository, reach) in catalog.reaches() {
-            if !scope.covers_repository(&repository.name) {
+            if !scope.covers_repository(&repository.name) || !wanted(reach.demand) {
                 continue;
             }
             let may_have = |name: &&PackageName| {
