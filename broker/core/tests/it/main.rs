@@ -10,4 +10,6 @@ mod generate;
 #[cfg(test)]
 mod minifier;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod versions;
