@@ -1,5 +1,7 @@
 //! Every route, for every kind of token and every scope.
 
+mod kinds;
+
 use std::net::Ipv4Addr;
 use std::thread;
 
@@ -55,6 +57,11 @@ struct World {
 impl World {
     /// With these packages, those of `acme` in the repository `team`, the rest in `other`.
     fn of(packages: &[&str]) -> Self {
+        Self::with(packages, |all| all)
+    }
+
+    /// The same, with more in the manifests.
+    fn with(packages: &[&str], more: impl FnOnce(Manifests) -> Manifests) -> Self {
         let upstreams = [Upstream::listed(), Upstream::listed()];
         for package in packages {
             let upstream = usize::from(!package.starts_with("acme/"));
@@ -73,7 +80,7 @@ impl World {
         }
         let old = json!({"expiresAt": "2020-01-01T00:00:00Z"});
         Self {
-            registry: Registry::start(&with_token(all, "expired", &old)),
+            registry: Registry::start(&more(with_token(all, "expired", &old))),
             _upstreams: upstreams,
         }
     }
@@ -96,22 +103,26 @@ fn whole(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     (answer.status, headers, answer.text())
 }
 
-#[test]
-fn without_a_valid_token_nothing_is_shown() {
-    let world = World::full();
-    let archive = world.archive("acme/lib");
-    let routes = [
+/// Every route, with names that are there and names that are not. No more than an address may fail within a minute.
+fn routes(archive: &str) -> [(&'static str, &str); 10] {
+    [
         ("GET", "/packages.json"),
         ("GET", "/p2/acme/lib.json"),
         ("GET", "/p2/acme/lib~dev.json"),
         ("GET", "/p2/acme/none.json"),
         ("HEAD", "/p2/acme/lib.json"),
-        ("GET", &archive),
+        ("GET", archive),
         ("GET", "/dist/acme/lib/9.0.0.0/abc.zip"),
         ("GET", "/list.json"),
         ("GET", "/search.json?q=lib"),
         ("POST", "/notify-batch"),
-    ];
+    ]
+}
+
+#[test]
+fn without_a_valid_token_nothing_is_shown() {
+    let world = World::full();
+    let archive = world.archive("acme/lib");
     let (_, made) = world.registry.broker.credentials(Manifests::TOKEN).unwrap();
     let cut = made.get(..made.len() - 1).unwrap();
     let mistyped = format!("{cut}{}", if made.ends_with('A') { 'B' } else { 'A' });
@@ -141,7 +152,7 @@ fn without_a_valid_token_nothing_is_shown() {
     for (number, (kind, authorization, reason)) in (2..).zip(&credentials) {
         // Each kind from an address of its own: many failures of one are slowed down.
         let address = Ipv4Addr::new(127, 0, 0, number);
-        for (method, path) in routes {
+        for (method, path) in routes(&archive) {
             let mut call = world.registry.anonymous(method, path).from(address);
             if let Some(authorization) = authorization {
                 call = call.header("Authorization", authorization);

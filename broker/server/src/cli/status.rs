@@ -31,6 +31,11 @@ enum Output {
 /// Prints the state of the installation in a data folder.
 pub(super) fn main(args: &Args) -> anyhow::Result<()> {
     let database = embedded::database_file(&args.data);
+    anyhow::ensure!(
+        database.is_file(),
+        "{} is no data folder: there is no state.db in it; name the one that `run` was given with --data",
+        args.data.display()
+    );
     let status = super::runtime()?.block_on(async {
         let database = Sqlite::open_existing(&database).await?;
         status(&database).await

@@ -24,13 +24,18 @@ const MAX_REPEATED: usize = 100;
 pub(crate) struct Problem {
     status: StatusCode,
     warning: String,
+    /// Which versions of Composer show the warning; all if there is none.
+    shown_by: Option<&'static str>,
     retry_after: Option<Duration>,
     allow: Option<&'static str>,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Warning<'a> {
     warning: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning_versions: Option<&'static str>,
 }
 
 impl Problem {
@@ -39,6 +44,7 @@ impl Problem {
         Self {
             status,
             warning: warning.into(),
+            shown_by: None,
             retry_after: None,
             allow: None,
         }
@@ -49,9 +55,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, warning)
     }
 
-    /// "Not in this repository": the client asks the next one. Always the same bytes, whatever the reason.
+    /// "Not in this repository": the client asks the next one. Always the same bytes, whatever the reason. Composer 2
+    /// asks a mirror for every name of a project, virtual ones too, and is not to print a line for each.
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "there is no such package here")
+        Self {
+            shown_by: Some("<1.99"),
+            ..Self::new(StatusCode::NOT_FOUND, "there is no such package here")
+        }
     }
 
     /// A path that is no route.
@@ -137,6 +147,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&Warning {
             warning: &self.warning,
+            warning_versions: self.shown_by,
         })
         .unwrap_or_default();
         let mut response = Response::new(Body::from(body));

@@ -66,9 +66,6 @@ fn lengths_that_are_none_are_refused() {
 
 #[test]
 fn codings_that_are_none_are_refused() {
-    let chunks = |body: &str| request(LINE, &["Transfer-Encoding: chunked"], body.as_bytes());
-    let long = format!("37;{}\r\n{NOTE}\r\n0\r\n\r\n", "x".repeat(100_000));
-    let early = Warning("the body ended early");
     let old = request(
         "POST /notify-batch HTTP/1.0",
         &["Transfer-Encoding: chunked"],
@@ -109,6 +106,15 @@ fn codings_that_are_none_are_refused() {
             Parser,
         ),
         ("in HTTP/1.0", old, 400, Parser),
+    ]);
+}
+
+#[test]
+fn chunks_that_are_none_are_told() {
+    let chunks = |body: &str| request(LINE, &["Transfer-Encoding: chunked"], body.as_bytes());
+    let long = format!("37;{}\r\n{NOTE}\r\n0\r\n\r\n", "x".repeat(100_000));
+    let early = Warning("the body ended early");
+    Target::start().check(&[
         (
             "a size that is none",
             chunks("zz\r\nabc\r\n0\r\n\r\n"),

@@ -14,7 +14,7 @@ use super::{decoded, eventually, json, versions};
 /// Rounds that each client makes before a change, and again after it.
 const ROUNDS: usize = 5;
 /// Between two rounds: clients are many, processors are few.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(5);
 /// The rounds of a client that will make no more.
 const ENDED: usize = usize::MAX;
 

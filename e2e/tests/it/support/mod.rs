@@ -5,6 +5,7 @@ pub(crate) mod gate;
 pub(crate) mod hammer;
 pub(crate) mod metrics;
 pub(crate) mod observer;
+pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod upstream;
 
