@@ -1,11 +1,17 @@
 //! The matrix: what people do with Composer, by each Composer version.
 
+use std::path::Path;
+
+use package_broker_e2e::broker::Broker;
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
+use package_broker_e2e::http::get;
 use package_broker_e2e::lock;
 use package_broker_e2e::manifests::Manifests;
 use package_broker_e2e::process::Finished;
 use serde_json::{Value, json};
 
+use crate::support::eventually;
+use crate::support::upstream::Upstream;
 use crate::world::World;
 
 macro_rules! for_each_composer {
@@ -28,6 +34,8 @@ for_each_composer!(
     a_branch_is_installed_by_commit,
     a_warm_cache_works_without_network,
     a_client_without_credentials_is_told,
+    a_token_installs_what_is_in_its_scope,
+    a_mirror_is_quiet_about_what_it_does_not_have,
 );
 
 fn run(project: &ComposerProject, arguments: &[&str]) -> Finished {
@@ -199,5 +207,72 @@ fn a_client_without_credentials_is_told(version: ComposerVersion) {
             .requests()
             .iter()
             .all(|request| request.authorization.is_none())
+    );
+}
+
+/// A broker over these manifests, and a project that reads from it with the token of every set.
+fn broker_and_project(
+    folder: &Path,
+    manifests: &Manifests,
+    version: ComposerVersion,
+    extra: &Value,
+) -> (Broker, ComposerProject) {
+    let file = folder.join("manifests.yaml");
+    manifests.write_file(&file).unwrap();
+    let broker = Broker::start(&file, &folder.join("data")).unwrap();
+    eventually("/readyz", || {
+        let ready = get(&format!("{}/readyz", broker.metrics_url()), &[]).unwrap();
+        (ready.status == 200).then_some(())
+    });
+    let directory = folder.join("project");
+    let project = ComposerProject::create(version, &directory, broker.url(), extra).unwrap();
+    project
+        .authenticate(&broker.auth_json(Manifests::TOKEN))
+        .unwrap();
+    (broker, project)
+}
+
+fn a_token_installs_what_is_in_its_scope(version: ComposerVersion) {
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    upstream.release("acme/secret", "1.0.0");
+    let scopes = json!({"scopes": {"packages": ["acme/l*"]}});
+    let manifests = Manifests::on_loopback()
+        .repository("team", "composer", &upstream.url(), &json!({}))
+        .patched("AccessToken", Manifests::TOKEN, &scopes);
+    let folder = tempfile::tempdir().unwrap();
+    let extra = json!({"require": {"acme/lib": "^1.0"}});
+    let (_broker, project) = broker_and_project(folder.path(), &manifests, version, &extra);
+    succeed(&project, &["update"]);
+    assert_eq!(project.lock().unwrap()["packages"][0]["name"], "acme/lib");
+    let refused = run(&project, &["require", "acme/secret:^1.0"]);
+    assert_ne!(refused.code(), 0, "{refused}");
+    assert!(refused.stderr.contains("could not be found"), "{refused}");
+    let listed = succeed(&project, &["show", "--all", "acme/*"]).stdout;
+    assert!(
+        listed.contains("acme/lib") && !listed.contains("acme/secret"),
+        "{listed}"
+    );
+}
+
+fn a_mirror_is_quiet_about_what_it_does_not_have(version: ComposerVersion) {
+    let public = Upstream::unlisted();
+    public.release("globex/tool", "1.0.0");
+    let packagist = json!({"packagist": {"enabled": true, "url": public.url()}});
+    let manifests =
+        Manifests::on_loopback().patched("PackageBroker", Manifests::BROKER, &packagist);
+    let folder = tempfile::tempdir().unwrap();
+    let extra = json!({
+        "require": {"globex/tool": "^1.0", "globex/virtual": "^1.0"},
+        "provide": {"globex/virtual": "1.0"},
+    });
+    let (_broker, project) = broker_and_project(folder.path(), &manifests, version, &extra);
+    let updated = succeed(&project, &["update"]);
+    assert!(public.asked("/p2/globex/virtual") > 0);
+    let said = format!("{}{}", updated.stdout, updated.stderr);
+    assert!(!said.contains("Warning from"), "{said}");
+    assert_eq!(
+        project.lock().unwrap()["packages"][0]["name"],
+        "globex/tool"
     );
 }
