@@ -250,6 +250,9 @@ impl DistService {
         key: ArchiveKey,
         wanted: WantedArchive,
     ) -> Result<Archive, DistError> {
+        if let Some(archive) = self.stored_since(&repository, &key, wanted.format).await? {
+            return Ok(archive);
+        }
         let received =
             tokio::time::timeout(FETCH_TIMEOUT, self.receive(&repository, &wanted)).await;
         let received = received.unwrap_or_else(|_| {
@@ -270,6 +273,26 @@ impl DistService {
             tokio::spawn(async move { service.publish_checksum(&package).await });
         }
         Ok(archive)
+    }
+
+    /// What an earlier flight stored after the asker had looked, but before this flight began.
+    async fn stored_since(
+        &self,
+        repository: &RepositoryName,
+        key: &ArchiveKey,
+        format: ArchiveFormat,
+    ) -> Result<Option<Archive>, DistError> {
+        let archives = self
+            .database
+            .archives(key)
+            .await
+            .map_err(CannotTell::from)?;
+        let own = |archive: &Archive| archive.repository == *repository && archive.format == format;
+        let Some(archive) = archives.into_iter().find(own) else {
+            return Ok(None);
+        };
+        let there = self.whole(&archive).await?.is_some();
+        Ok(there.then_some(archive))
     }
 
     async fn publish_checksum(&self, package: &PackageName) {

@@ -36,6 +36,25 @@ fn sixteen_clients_make_one_download() {
     assert_eq!(registry.blobs().len(), 1);
 }
 
+/// Small archives are stored while some of the clients are still on their way.
+#[test]
+fn a_client_that_comes_just_as_it_is_stored_makes_no_second_download() {
+    let upstream = Upstream::listed();
+    let versions: Vec<String> = (0..12).map(|minor| format!("1.{minor}.0")).collect();
+    for version in &versions {
+        upstream.release_without_checksum(PACKAGE, version);
+    }
+    let registry = registry_over(&upstream);
+    for version in &versions {
+        let path = registry.archive_of("all", PACKAGE, version);
+        for answer in registry.together(CLIENTS, "all", &path) {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        let asked = upstream.asked(&archive_path(PACKAGE, version));
+        assert_eq!(asked, 1, "{version}");
+    }
+}
+
 #[test]
 fn sixteen_clients_of_a_broken_archive_are_all_told() {
     let upstream = Upstream::listed();
