@@ -60,6 +60,27 @@ fn sixteen_clients_make_one_pair_of_requests() {
     assert_eq!(public.asked("/p2/globex/none.json"), 1);
 }
 
+/// Without a delay, packages are stored while some of the clients are still on their way.
+#[test]
+fn a_client_that_comes_just_as_a_name_was_read_asks_no_more() {
+    let public = Upstream::unlisted();
+    let registry = Registry::start(&mirroring(&public, &json!({})));
+    for number in 0..12 {
+        let (here, absent) = (
+            format!("globex/tool{number}"),
+            format!("globex/none{number}"),
+        );
+        public.release(&here, "1.0.0");
+        for (package, status) in [(here, 200), (absent, 404)] {
+            let path = format!("/p2/{package}.json");
+            for answer in registry.together(16, "all", &path) {
+                assert_eq!(answer.status, status, "{package}: {}", answer.text());
+            }
+            assert_eq!(public.asked(&path), 1, "{package}");
+        }
+    }
+}
+
 #[test]
 fn owned_names_are_never_asked_of_the_mirror() {
     let public = Upstream::unlisted();

@@ -96,8 +96,8 @@ impl SyncService {
         package: &PackageName,
     ) -> Result<bool, ReadError> {
         let key = (repository.name.clone(), package.clone());
-        let age = self.absent.get(&key).map(|since| since.elapsed());
-        if age.is_some_and(|age| age < repository.interval.min(MAX_ABSENT_AGE)) {
+        let absent_since = self.absent.get(&key);
+        if absent_since.is_some_and(|since| is_believed(since, repository)) {
             return Ok(false);
         }
         let (service, own, name) = (Arc::clone(self), Arc::clone(repository), package.clone());
@@ -105,7 +105,9 @@ impl SyncService {
         let read = self.on_demand.join(key, work).await;
         match read.unwrap_or_else(|| Err(SyncError::Stopped.into())) {
             // As old as anything else may be that we say of this source.
-            Err(error) if age.is_some_and(|age| age < repository.interval) => {
+            Err(error)
+                if absent_since.is_some_and(|since| since.elapsed() < repository.interval) =>
+            {
                 tracing::warn!(repository = %repository.name, %package, %error, "believing an older answer");
                 Ok(false)
             }
@@ -130,6 +132,9 @@ impl SyncService {
             .acquire()
             .await
             .map_err(|_| SyncError::Stopped)?;
+        if let Some(has) = self.read_since(repository, package) {
+            return Ok(has);
+        }
         if let Some(error) = demands.left_alone() {
             return Err(error);
         }
@@ -137,6 +142,21 @@ impl SyncService {
         let read = self.read_now(&opened, package).await;
         read.map_err(ReadError::from)
             .inspect_err(|error| demands.note(began, error))
+    }
+
+    /// What an earlier flight found after the asker had looked, but before this flight began.
+    fn read_since(&self, repository: &Repository, package: &PackageName) -> Option<bool> {
+        if self
+            .catalog
+            .held(&repository.name, package.as_str())
+            .is_some()
+        {
+            return Some(true);
+        }
+        let absent_since = self
+            .absent
+            .get(&(repository.name.clone(), package.clone()))?;
+        is_believed(absent_since, repository).then_some(false)
     }
 
     async fn read_now(&self, opened: &Opened, package: &PackageName) -> Result<bool, SyncError> {
@@ -174,4 +194,9 @@ impl SyncService {
         let state = self.record(&opened.repository).await?.state;
         Ok(opened.first_survey(state.as_deref()).await?)
     }
+}
+
+/// Whether "the source does not have it" still counts.
+fn is_believed(absent_since: Instant, repository: &Repository) -> bool {
+    absent_since.elapsed() < repository.interval.min(MAX_ABSENT_AGE)
 }
