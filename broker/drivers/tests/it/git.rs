@@ -1,6 +1,8 @@
 //! Git repositories, made by the real `git` and read by the source.
 
 mod archive;
+mod heal;
+mod limits;
 mod mirror;
 mod reach;
 mod ssh;

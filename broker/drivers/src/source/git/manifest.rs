@@ -4,9 +4,9 @@ use gix::{ObjectId, bstr::ByteSlice as _, objs::tree::EntryKind};
 use package_broker_core::domain::metadata::Fields;
 use serde::Deserialize;
 
-use super::mirror::Trouble;
+use super::trouble::Trouble;
 
-/// The most bytes of a `composer.json`.
+/// The most bytes of a `composer.json`, where no limit of the installation is lower.
 pub(super) const MAX_MANIFEST: u64 = 1 << 20;
 
 /// Keys of `composer.json` that are no part of a version's metadata: they concern the project itself, belong to the
@@ -115,21 +115,22 @@ pub(super) fn locate(tree: &gix::Tree<'_>, path: Option<&str>) -> Result<Found, 
     })
 }
 
-/// Reads and parses a `composer.json`.
+/// Reads and parses a `composer.json` of at most `limit` bytes.
 ///
 /// # Errors
 /// [`Trouble::Damaged`] if the blob cannot be read; the inner error is for the author.
 pub(super) fn read(
     repository: &gix::Repository,
     blob: ObjectId,
+    limit: u64,
 ) -> Result<Result<Manifest, String>, Trouble> {
     let size = repository
         .find_header(blob)
         .map_err(Trouble::damaged)?
         .size();
-    if size > MAX_MANIFEST {
+    if size > limit {
         return Ok(Err(format!(
-            "composer.json has {size} bytes, more than {MAX_MANIFEST}"
+            "composer.json has {size} bytes, more than {limit}"
         )));
     }
     let object = repository.find_object(blob).map_err(Trouble::damaged)?;

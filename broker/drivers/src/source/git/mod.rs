@@ -9,10 +9,12 @@ mod archive;
 mod candidates;
 mod manifest;
 mod mirror;
+mod path;
 mod refs;
 mod remote;
 mod session;
 mod transport;
+mod trouble;
 mod upstream;
 mod versions;
 

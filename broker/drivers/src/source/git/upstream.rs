@@ -16,11 +16,13 @@ use sha2::{Digest, Sha256};
 use super::{
     address::Address,
     manifest,
-    mirror::{Mirror, Trouble},
+    mirror::{Mirror, View},
+    path::clean_path,
     refs::{HEADS, RemoteRefs},
     remote::Remote,
     session::{self, Session},
     transport::{Access, KeyFolder},
+    trouble::Trouble,
     versions::{self, Package},
 };
 use crate::source::http::{Fetcher, Network};
@@ -37,6 +39,7 @@ pub(super) struct Upstream {
     pub(super) mirror: Mirror,
     /// The folder of `composer.json`; `None` for the top.
     pub(super) path: Option<String>,
+    max_manifest: u64,
     timeout: Duration,
     /// A digest of what besides the refs decides what is read.
     settings: String,
@@ -57,21 +60,6 @@ pub(super) struct State {
     pub(super) validator: String,
     /// The package.
     pub(super) name: PackageName,
-}
-
-/// The folder of `composer.json`, relative and without ornaments; `None` for the top.
-fn clean_path(path: &str) -> Result<Option<String>, SourceError> {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    if path.starts_with('/') || parts.contains(&"..") {
-        return Err(SourceError::Misconfigured {
-            problem: format!("the path \"{path}\" leaves the repository"),
-            fix: "write Repository spec.git.path relative to the top of the repository, like packages/lib".to_owned(),
-        });
-    }
-    Ok((!parts.is_empty()).then(|| parts.join("/")))
 }
 
 impl Upstream {
@@ -99,8 +87,12 @@ impl Upstream {
             .map(clean_path)
             .transpose()?
             .flatten();
+        let max_manifest = network
+            .limits()
+            .max_metadata_size
+            .min(manifest::MAX_MANIFEST);
         let settings = format!(
-            "{READING}\0{address}\0{}",
+            "{READING}\0{address}\0{}\0{max_manifest}",
             path.as_deref().unwrap_or_default()
         );
         let digest = hex::encode(Sha256::digest(settings));
@@ -115,6 +107,7 @@ impl Upstream {
                 keys: KeyFolder::of(git_dir),
             },
             path,
+            max_manifest,
             timeout: repository.timeout,
             settings: digest.get(..8).unwrap_or_default().to_owned(),
         })
@@ -142,21 +135,18 @@ impl Upstream {
             .is_some_and(|rest| rest.starts_with('-'))
     }
 
-    /// Looks at the remote and brings the mirror to it, unless `previous` says that nothing moved.
-    /// A damaged mirror is dropped and cloned again, once.
+    /// Looks at the remote and brings the mirror to it. Says whether that is what `previous` says as well.
+    /// A mirror that turns out to be damaged is cloned again, once.
     pub(super) fn look(
         &self,
         previous: Option<&State>,
         session: &Arc<Session>,
     ) -> Result<(Moment, bool), SourceError> {
         match self.look_once(previous, session) {
-            Err(Trouble::Damaged(problem)) => {
-                self.drop_mirror(&problem);
-                self.look_once(previous, session)
-                    .map_err(|trouble| self.give_up(trouble))
-            }
-            outcome => outcome.map_err(|trouble| self.give_up(trouble)),
+            Err(Trouble::Damaged(_)) => self.look_once(previous, session),
+            outcome => outcome,
         }
+        .map_err(|trouble| self.give_up(trouble))
     }
 
     fn look_once(
@@ -167,34 +157,40 @@ impl Upstream {
         let (remote, refs) = Remote::connect(&self.access, session)?;
         let validator = format!("{}-{}", self.settings, refs.digest());
         let refs = Arc::new(refs);
-        if let Some(state) = previous.filter(|state| state.validator == validator) {
-            return Ok((
-                Moment {
-                    refs,
-                    state: state.clone(),
-                },
-                true,
-            ));
+        let known = previous.filter(|state| state.validator == validator);
+        // Without the mirror, archives that nobody has asked for yet could not be built.
+        let at_hand = self.mirror.is_trusted() && self.mirror.open_at(&refs).is_some();
+        if known.is_none() || !at_hand {
+            self.mirror.update(remote, &refs, session)?;
         }
-        self.mirror.update(remote, &refs, session)?;
-        let name = self.package_name(&refs)?;
-        Ok((
-            Moment {
-                refs,
-                state: State { validator, name },
+        let state = match known {
+            Some(state) => state.clone(),
+            None => State {
+                name: self.package_name(&refs)?,
+                validator,
             },
-            false,
-        ))
+        };
+        Ok((Moment { refs, state }, known.is_some()))
     }
 
-    /// Removes a mirror that turned out to be damaged; the next look clones it again.
-    pub(super) fn drop_mirror(&self, problem: &str) {
-        tracing::warn!(
-            repository = self.name.as_str(),
-            problem,
-            "the git mirror is damaged and is cloned again"
-        );
-        self.mirror.wipe();
+    /// Reads the mirror, which has to have `refs`.
+    fn reading<T>(
+        &self,
+        refs: &RemoteRefs,
+        work: impl FnOnce(&gix::Repository) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let Some(view) = self.mirror.open_at(refs) else {
+            return Err(Trouble::Damaged("it is gone, or lacks objects".to_owned()));
+        };
+        self.judged(&view, work(&view))
+    }
+
+    /// Keeps in mind that a view of the mirror turned out to be damaged.
+    pub(super) fn judged<T>(&self, view: &View, read: Result<T, Trouble>) -> Result<T, Trouble> {
+        if let Err(Trouble::Damaged(problem)) = &read {
+            self.mirror.suspect(view, problem);
+        }
+        read
     }
 
     /// The error for the outside.
@@ -223,18 +219,16 @@ impl Upstream {
             ));
         };
         let branch = branch.strip_prefix(HEADS).unwrap_or(branch);
-        let repository = self
-            .mirror
-            .open_at(refs)
-            .ok_or_else(|| Trouble::Damaged("it lacks objects".to_owned()))?;
-        let tree = repository
-            .find_object(target.peeled)
-            .and_then(gix::Object::peel_to_tree)
-            .map_err(Trouble::damaged)?;
-        let manifest = match manifest::locate(&tree, self.path.as_deref())? {
-            Ok(blob) => manifest::read(&repository, blob)?,
-            Err(reason) => Err(reason),
-        };
+        let manifest = self.reading(refs, |repository| {
+            let tree = repository
+                .find_object(target.peeled)
+                .and_then(gix::Object::peel_to_tree)
+                .map_err(Trouble::damaged)?;
+            match manifest::locate(&tree, self.path.as_deref())? {
+                Ok(blob) => manifest::read(repository, blob, self.max_manifest),
+                Err(reason) => Ok(Err(reason)),
+            }
+        })?;
         let manifest = manifest.map_err(|reason| {
             invalid(format!(
                 "{reason} in the default branch {branch}; it has to name the package"
@@ -260,14 +254,13 @@ impl Upstream {
         session: &Arc<Session>,
     ) -> Result<Reading, SourceError> {
         match self.read_once(moment, before, session) {
-            Err(Trouble::Damaged(problem)) => {
-                self.drop_mirror(&problem);
+            Err(Trouble::Damaged(_)) => {
                 let (moment, _) = self.look(None, session)?;
                 self.read_once(&moment, before, session)
-                    .map_err(|trouble| self.give_up(trouble))
             }
-            outcome => outcome.map_err(|trouble| self.give_up(trouble)),
+            outcome => outcome,
         }
+        .map_err(|trouble| self.give_up(trouble))
     }
 
     fn read_once(
@@ -281,32 +274,12 @@ impl Upstream {
             name: &moment.state.name,
             url: &url,
             path: self.path.as_deref(),
+            max_manifest: self.max_manifest,
         };
-        let Some(repository) = self.mirror.open_at(&moment.refs) else {
-            return Err(Trouble::Damaged("it is gone, or lacks objects".to_owned()));
-        };
-        let mut found = versions::read_all(&repository, &package, &moment.refs, before, session)?;
+        let mut found = self.reading(&moment.refs, |repository| {
+            versions::read_all(repository, &package, &moment.refs, before, session)
+        })?;
         found.validator = Some(moment.state.validator.clone());
         Ok(Reading::Found(found))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_within_the_repository() {
-        for (given, expected) in [
-            ("", None),
-            (".", None),
-            ("packages/lib/", Some("packages/lib")),
-            ("./a//b", Some("a/b")),
-        ] {
-            assert_eq!(clean_path(given).unwrap().as_deref(), expected, "{given}");
-        }
-        for given in ["/etc", "../x", "a/../../b"] {
-            assert!(clean_path(given).is_err(), "{given}");
-        }
     }
 }

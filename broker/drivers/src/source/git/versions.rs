@@ -16,9 +16,9 @@ use serde_json::json;
 use super::{
     candidates::{Candidate, Kind, candidates},
     manifest::{self, Declared, Manifest},
-    mirror::Trouble,
     refs::RemoteRefs,
     session::Session,
+    trouble::Trouble,
 };
 
 /// How an archive of ours is marked in `dist.url`; the commit follows.
@@ -35,6 +35,8 @@ pub(super) struct Package<'a> {
     pub(super) url: &'a str,
     /// The folder of `composer.json`.
     pub(super) path: Option<&'a str>,
+    /// The most bytes of a `composer.json`.
+    pub(super) max_manifest: u64,
 }
 
 /// Reads every tag and branch into a version, or into a reason why not.
@@ -170,7 +172,7 @@ impl Reader<'_> {
         if let Some(known) = self.manifests.get(&blob) {
             return Ok(known.clone());
         }
-        let read = manifest::read(self.repository, blob)?.map(Arc::new);
+        let read = manifest::read(self.repository, blob, self.package.max_manifest)?.map(Arc::new);
         self.manifests.insert(blob, read.clone());
         Ok(read)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 
 use package_broker_core::{
     domain::repository::Repository,
-    ports::source::{Source as _, SourceError},
+    ports::source::{Reading, Source as _, SourceError},
 };
 use package_broker_drivers::source::{SourceLimits, git::GitSource};
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ use crate::support::{
     git::{Origin, Reader, git_repository, noise, run},
     git_http,
     http::{Request, Server},
-    source::network,
+    source::{known, network},
 };
 
 async fn serve(origin: &Origin) -> Server {
@@ -83,97 +83,32 @@ async fn an_old_name_of_an_existing_commit_needs_no_pack() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_mirror_is_cloned_when_it_is_needed() {
+async fn a_lost_mirror_is_cloned_by_the_next_sync() {
     let origin = Origin::new();
-    let reader = Reader::new(&origin.url());
+    let server = serve(&origin).await;
+    let reader = Reader::new(&server.url("/.git"));
     let first = reader.sync().await;
     fs::remove_dir_all(reader.mirror()).unwrap();
     let second = reader.sync_after(Some(&first)).await.unwrap();
     assert!(second.unchanged);
-    assert!(
-        reader
-            .archive(&first.references()["dev-main"])
-            .await
-            .is_ok()
-    );
-
-    // The survey is unchanged, but the package was never read under this name.
-    fs::remove_dir_all(reader.mirror()).unwrap();
-    let forgetful = crate::support::git::Synced {
-        validator: None,
-        ..first
-    };
-    assert_eq!(
-        reader.sync_after(Some(&forgetful)).await.unwrap().pretty(),
-        ["dev-main"]
-    );
-}
-
-/// Every file of a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
+    // Archives need nobody else from then on.
+    drop(server);
+    let archive = reader.archive(&first.references()["dev-main"]).await;
+    assert!(archive.is_ok(), "{:?}", archive.err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_of_any_file_heals_by_itself() {
+async fn a_mirror_that_is_lost_after_the_survey_is_cloned_to_be_read() {
     let origin = Origin::new();
-    origin.release("1.0.0", r#"{"name":"acme/lib","description":"one"}"#);
     let reader = Reader::new(&origin.url());
-    reader.sync().await;
-    let names: Vec<PathBuf> = files(&reader.mirror())
-        .iter()
-        .map(|path| path.strip_prefix(reader.mirror()).unwrap().to_owned())
-        .collect();
-    assert!(names.len() >= 4, "{names:?}");
-    for (at, name) in names.iter().enumerate() {
-        let is_object = name
-            .extension()
-            .is_some_and(|end| end == "pack" || end == "idx");
-        for truncate in [true, false] {
-            origin.release(
-                &format!("1.{}.{}", at + 1, u8::from(truncate)),
-                r#"{"name":"acme/lib","description":"more"}"#,
-            );
-            let path = reader.mirror().join(name);
-            // After a heal the packs have other names; then the first one will do.
-            let path = if path.exists() || !is_object {
-                path
-            } else {
-                files(&reader.mirror())
-                    .into_iter()
-                    .find(|path| path.extension() == name.extension())
-                    .unwrap()
-            };
-            if path.exists() {
-                fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                    .unwrap();
-                let content = fs::read(&path).unwrap();
-                let kept = if truncate {
-                    content[..content.len() / 2].to_vec()
-                } else {
-                    vec![b'x'; content.len()]
-                };
-                fs::write(&path, kept).unwrap();
-            }
-            let synced = reader.sync().await;
-            assert_eq!(
-                synced.versions.versions.len(),
-                2 * at + 2 + usize::from(!truncate) + 1,
-                "{}",
-                name.display()
-            );
-        }
-    }
+    let first = reader.sync().await;
+    let survey = reader.source.survey(first.state.as_deref()).await.unwrap();
+    fs::remove_dir_all(reader.mirror()).unwrap();
+    let reading = survey.reader.read(&first.name, &known(None)).await.unwrap();
+    let Reading::Found(found) = reading else {
+        panic!("nothing was read")
+    };
+    assert_eq!(found.versions.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 //! large files kept elsewhere, as in the archives of the git hosts.
 
 mod attributes;
+mod chunks;
 mod exclude;
 mod glob;
 mod walk;
@@ -24,17 +25,15 @@ use package_broker_core::{
 use tokio::sync::mpsc;
 
 use self::{
+    chunks::Chunks,
     exclude::Exclude,
     walk::{TreeFile, Walk},
     zip::{Entry, Zip},
 };
 use super::{
-    manifest, mirror::Trouble, session::Session, upstream::Upstream, versions::DIST_SCHEME,
+    manifest, mirror::View, session::Session, trouble::Trouble, upstream::Upstream,
+    versions::DIST_SCHEME,
 };
-
-/// Bytes that travel from the builder to the sink at once, and how many such chunks may wait.
-const CHUNK: usize = 64 << 10;
-const CHUNKS: usize = 8;
 
 /// Builds the archive that is wanted into `sink`.
 ///
@@ -50,7 +49,7 @@ pub(super) async fn build(
         limit: sink.limit(),
         order: Order::of(wanted)?,
     };
-    let (sender, mut chunks) = mpsc::channel(CHUNKS);
+    let (sender, mut chunks) = Chunks::channel();
     let working = upstream.run(move |session| job.work(session, sender));
     // When the sink refuses, this ends and drops the receiver, which stops the builder.
     let copying = async move {
@@ -115,48 +114,57 @@ struct Job {
 
 impl Job {
     fn work(&self, session: &Arc<Session>, sender: mpsc::Sender<Bytes>) -> Result<(), SourceError> {
-        let repository = self.with_commit(session)?;
-        let out = Chunks {
-            sender,
-            pending: Vec::with_capacity(CHUNK),
-        };
-        self.write(&repository, session, out).map_err(|trouble| {
-            if let Trouble::Damaged(problem) = &trouble {
-                // Part of the archive is out already; the next request finds a new mirror.
-                self.upstream.drop_mirror(problem);
-            }
-            self.upstream.give_up(trouble)
-        })
-    }
-
-    /// Opens the mirror; asks the remote, once, for a commit that it lacks.
-    fn with_commit(&self, session: &Arc<Session>) -> Result<gix::Repository, SourceError> {
-        if let Some(repository) = self
-            .upstream
-            .mirror
-            .open()
-            .filter(|repository| self.has_commit(repository))
-        {
-            return Ok(repository);
-        }
-        self.upstream.look(None, session)?;
+        let view = self
+            .with_commit(session)
+            .map_err(|trouble| self.upstream.give_up(trouble))?;
+        let out = Chunks::to(sender);
+        // If it is damaged, part of the archive is out already; the next request looks into it.
+        let written = self.write(&view, session, out);
         self.upstream
-            .mirror
-            .open()
-            .filter(|repository| self.has_commit(repository))
-            .ok_or_else(|| SourceError::Gone {
-                what: self.order.what.clone(),
-                problem: format!(
-                    "no branch or tag of {} has this commit",
-                    self.upstream.access.address
-                ),
-            })
+            .judged(&view, written)
+            .map_err(|trouble| self.upstream.give_up(trouble))
     }
 
-    fn has_commit(&self, repository: &gix::Repository) -> bool {
-        repository
-            .find_header(self.order.commit)
-            .is_ok_and(|header| header.kind().is_commit())
+    /// Opens the mirror; asks the remote, once, for a commit that it lacks, or if there is doubt about the mirror.
+    fn with_commit(&self, session: &Arc<Session>) -> Result<View, Trouble> {
+        if self.upstream.mirror.is_trusted()
+            && let Some(view) = self.find_commit()?
+        {
+            return Ok(view);
+        }
+        let looked = self.upstream.look(None, session);
+        if let Some(view) = self.find_commit()? {
+            // Perhaps in a mirror that is in doubt still: of what is damaged, most can be read.
+            return Ok(view);
+        }
+        looked?;
+        Err(Trouble::Source(SourceError::Gone {
+            what: self.order.what.clone(),
+            problem: format!(
+                "no branch or tag of {} has this commit",
+                self.upstream.access.address
+            ),
+        }))
+    }
+
+    /// The mirror, if it has the commit.
+    fn find_commit(&self) -> Result<Option<View>, Trouble> {
+        let Some(view) = self.upstream.mirror.open() else {
+            return Ok(None);
+        };
+        let header = view.try_find_header(self.order.commit);
+        let header = self
+            .upstream
+            .judged(&view, header.map_err(Trouble::damaged));
+        match header {
+            Ok(header) => {
+                let found = header.is_some_and(|header| header.kind().is_commit());
+                Ok(found.then_some(view))
+            }
+            // The remote may have it whole.
+            Err(Trouble::Damaged(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     fn write(
@@ -199,7 +207,8 @@ impl Job {
         let Ok(blob) = manifest::locate(tree, self.upstream.path.as_deref())? else {
             return Ok(Exclude::default());
         };
-        let manifest = manifest::read(repository, blob)?;
+        // Whatever the installation's limits are: the same commit gives the same bytes each time.
+        let manifest = manifest::read(repository, blob, manifest::MAX_MANIFEST)?;
         Ok(manifest
             .map(|manifest| Exclude::new(&manifest.exclude))
             .unwrap_or_default())
@@ -262,27 +271,4 @@ fn writing(error: &io::Error) -> Trouble {
         problem: format!("it could not be written: {error}"),
         retry_after: None,
     })
-}
-
-/// Sends bytes to the sink in chunks, at the sink's pace.
-struct Chunks {
-    sender: mpsc::Sender<Bytes>,
-    pending: Vec<u8>,
-}
-
-impl Write for Chunks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.pending.extend_from_slice(bytes);
-        if self.pending.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let chunk = std::mem::replace(&mut self.pending, Vec::with_capacity(CHUNK));
-        self.sender
-            .blocking_send(chunk.into())
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }

@@ -7,7 +7,7 @@ use gix::{
 use package_broker_core::ports::source::SourceError;
 
 use super::attributes::Attributes;
-use crate::source::git::{mirror::Trouble, session::Session};
+use crate::source::git::{session::Session, trouble::Trouble};
 
 /// The most files of one archive: what a zip file holds without extensions, less its top folder.
 const MAX_FILES: usize = 65_000;

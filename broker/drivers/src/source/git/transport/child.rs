@@ -16,7 +16,7 @@ use gix_transport::{
 };
 use package_broker_core::ports::source::SourceError;
 
-use super::super::{address::Address, session::Session};
+use super::super::{address::Address, session::Session, trouble::is_exhaustion};
 
 /// How much of a program's complaints is kept.
 const MAX_COMPLAINT: u64 = 8 << 10;
@@ -132,6 +132,13 @@ fn read_complaint(mut from: impl Read) -> Vec<u8> {
 }
 
 fn not_started(program: &str, url: &str, error: &io::Error) -> SourceError {
+    if is_exhaustion(error) {
+        return SourceError::Unavailable {
+            what: url.to_owned(),
+            problem: format!("the program \"{program}\" did not start: {error}"),
+            retry_after: None,
+        };
+    }
     SourceError::Misconfigured {
         problem: format!(
             "{url} is read with the program \"{program}\", which did not start: {error}"
