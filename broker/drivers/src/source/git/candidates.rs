@@ -7,7 +7,7 @@ use package_broker_core::domain::{
     version::{NormalizedVersion, TagVersion, checked_branch_version, tag_version},
 };
 
-use super::refs::{HEADS, RemoteRefs, TAGS, Target};
+use super::refs::{HEADS, MAX_REFS, RemoteRefs, TAGS, Target};
 
 /// Starts of branch names that programs make and nobody requires (protocol A.15). The default branch is never one.
 const BOT_BRANCHES: [&str; 12] = [
@@ -25,8 +25,11 @@ const BOT_BRANCHES: [&str; 12] = [
     "gh-pages",
 ];
 
+/// So many branches of bots are named when they are left out.
+const NAMED_BOTS: usize = 3;
+
 /// Whether a branch is left out because a program made it.
-fn is_bot_branch(name: &str) -> bool {
+pub(super) fn is_bot_branch(name: &str) -> bool {
     BOT_BRANCHES.iter().any(|start| name.starts_with(start))
 }
 
@@ -62,12 +65,16 @@ impl Candidate {
 /// Sorts out by name alone: what is a version, and which of two that mean the same comes first.
 pub(super) fn candidates(refs: &RemoteRefs, skipped: &mut Vec<Skipped>) -> Vec<Candidate> {
     let default = refs.default_branch().map(|(name, _)| name);
+    // First, so that they are still there where only so many are kept.
+    skipped.extend(left_out(refs));
+    skipped.extend(bots(refs, default));
     let mut seen: HashMap<NormalizedVersion, String> = HashMap::new();
     let mut found = Vec::with_capacity(refs.refs.len());
     let tags = refs.tags().map(|(name, target)| tag(name, target));
     let branches = refs
         .branches()
-        .filter_map(|(name, target)| branch(name, target, default));
+        .filter(|(name, _)| !is_bot(name, default))
+        .map(|(name, target)| branch(name, target, default));
     for judged in tags.chain(branches) {
         match judged {
             Ok(candidate) => {
@@ -100,34 +107,60 @@ fn tag(name: &str, target: Target) -> Result<Candidate, Skipped> {
     }
 }
 
-fn branch(name: &str, target: Target, default: Option<&str>) -> Option<Result<Candidate, Skipped>> {
+fn branch(name: &str, target: Target, default: Option<&str>) -> Result<Candidate, Skipped> {
     let kind = if default == Some(name) {
         Kind::DefaultBranch
     } else {
         Kind::Branch
     };
     let short = name.strip_prefix(HEADS).unwrap_or(name);
-    if kind == Kind::Branch && is_bot_branch(short) {
-        return None;
-    }
-    Some(match checked_branch_version(short) {
-        Ok(branch) => {
-            let version = TagVersion {
-                pretty: branch.pretty,
-                normalized: branch.normalized,
-            };
-            Ok(Candidate {
-                label: version.pretty.clone(),
-                version,
-                target,
-                kind,
-            })
-        }
-        Err(error) => {
-            Err(Skipped::new(format!("dev-{short}"), error.to_string())
-                .at(target.peeled.to_string()))
-        }
+    let branch = checked_branch_version(short).map_err(|error| {
+        Skipped::new(format!("dev-{short}"), error.to_string()).at(target.peeled.to_string())
+    })?;
+    let version = TagVersion {
+        pretty: branch.pretty,
+        normalized: branch.normalized,
+    };
+    Ok(Candidate {
+        label: version.pretty.clone(),
+        version,
+        target,
+        kind,
     })
+}
+
+/// Whether a branch, by full name, is one that a program made.
+fn is_bot(name: &str, default: Option<&str>) -> bool {
+    default != Some(name) && is_bot_branch(name.strip_prefix(HEADS).unwrap_or(name))
+}
+
+/// One word for all branches of bots.
+fn bots(refs: &RemoteRefs, default: Option<&str>) -> Option<Skipped> {
+    let all: Vec<&str> = refs
+        .branches()
+        .filter(|(name, _)| is_bot(name, default))
+        .map(|(name, _)| name.strip_prefix(HEADS).unwrap_or(name))
+        .collect();
+    let named = all.get(..NAMED_BOTS).unwrap_or(&all);
+    let more = match all.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let reason = format!(
+        "{} made by bots and queues, which nobody requires, not read: {}{more}",
+        all.len(),
+        named.join(", ")
+    );
+    (!all.is_empty()).then(|| Skipped::new("branches of bots", reason))
+}
+
+/// One word for all refs beyond what is read.
+fn left_out(refs: &RemoteRefs) -> Option<Skipped> {
+    let reason = format!(
+        "{} beyond the first {MAX_REFS} not read: first come the default branch and the tags of the newest versions",
+        refs.left_out
+    );
+    (refs.left_out > 0).then(|| Skipped::new("branches and tags", reason))
 }
 
 #[cfg(test)]
@@ -147,6 +180,7 @@ mod tests {
                 .iter()
                 .map(|name| ((*name).to_owned(), target))
                 .collect(),
+            left_out: 0,
         }
     }
 
@@ -190,15 +224,59 @@ mod tests {
             .collect();
         assert_eq!(
             reasons,
-            HashSet::from(["v1.0", "nightly", "3.0.x-dev", "2.x-dev"])
+            HashSet::from([
+                "branches of bots",
+                "v1.0",
+                "nightly",
+                "3.0.x-dev",
+                "2.x-dev"
+            ])
         );
-        assert!(skipped.iter().all(|skipped| skipped.reference.is_some()));
+        assert!(
+            skipped[1..]
+                .iter()
+                .all(|skipped| skipped.reference.is_some())
+        );
+        assert_eq!(
+            skipped[0].reason,
+            "3 made by bots and queues, which nobody requires, not read: dependabot/npm/x, gh-pages, renovate/all"
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let mut refs = refs(&[
+            "refs/heads/main",
+            "refs/heads/renovate/a",
+            "refs/heads/renovate/b",
+            "refs/heads/renovate/c",
+            "refs/heads/renovate/d",
+            "refs/heads/renovate/e",
+        ]);
+        refs.left_out = 7;
+        let mut skipped = Vec::new();
+        candidates(&refs, &mut skipped);
+        let said: Vec<_> = skipped
+            .iter()
+            .map(|skipped| skipped.reason.as_str())
+            .collect();
+        assert!(
+            said[0].starts_with("7 beyond the first 10000 not read"),
+            "{said:?}"
+        );
+        assert!(said[1].starts_with("5 made by bots"), "{said:?}");
+        assert!(
+            said[1].ends_with("renovate/a, renovate/b, renovate/c and 2 more"),
+            "{said:?}"
+        );
     }
 
     #[test]
     fn the_default_branch_is_never_taken_for_a_bot() {
         let mut refs = refs(&["refs/heads/gh-pages"]);
         refs.head = Some("refs/heads/gh-pages".to_owned());
-        assert_eq!(candidates(&refs, &mut Vec::new()).len(), 1);
+        let mut skipped = Vec::new();
+        assert_eq!(candidates(&refs, &mut skipped).len(), 1);
+        assert!(skipped.is_empty());
     }
 }

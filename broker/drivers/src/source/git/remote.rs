@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gix::{
+    bstr::ByteSlice as _,
     error::ErrorExt,
     odb::{pack, store::RefreshMode},
     protocol::{
@@ -81,13 +82,17 @@ impl Remote {
     ) -> Result<(Self, RemoteRefs), SourceError> {
         let what = access.address.to_string();
         let mut channel = access.open(route, session)?;
-        let (handshake, map) = match greet(&mut channel) {
+        let (handshake, mut map) = match greet(&mut channel) {
             Ok(greeted) => greeted,
             Err(error) => return Err(explain(&what, session, channel, &error)),
         };
         // Others may need the host while we wait for our turn at the mirror.
         channel.pause();
-        let refs = RemoteRefs::of(&what, &map.remote_refs)?;
+        let refs = RemoteRefs::of(&map.remote_refs);
+        if refs.left_out > 0 {
+            map.mappings
+                .retain(|mapping| is_wanted(&mapping.remote, &refs));
+        }
         Ok((
             Self {
                 what,
@@ -195,6 +200,12 @@ fn greet(channel: &mut Channel) -> gix::error::Result<(Handshake, RefMap)> {
         .prepare_lsrefs_or_extract_refmap(agent(), true, context)?
         .fetch_blocking(progress, &mut channel.transport, false)?;
     Ok((handshake, map))
+}
+
+/// Whether something that the remote has is among what is read of it.
+fn is_wanted(source: &refmap::Source, refs: &RemoteRefs) -> bool {
+    let name = source.as_name().and_then(|name| name.to_str().ok());
+    name.is_none_or(|name| name == "HEAD" || refs.refs.contains_key(name))
 }
 
 fn agent() -> (&'static str, Option<String>) {

@@ -1,6 +1,6 @@
 //! Bounds on what is read of a repository, and what is said of the rest.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use package_broker_drivers::source::SourceLimits;
 use tempfile::TempDir;
@@ -48,4 +48,30 @@ async fn a_composer_json_beyond_the_limit_is_no_version() {
     assert!(!second.unchanged);
     assert_eq!(second.pretty(), ["1.1.0", "1.0.0", "dev-main"]);
     assert_eq!(lenient.archive(&long).await.unwrap(), within);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_refs_those_that_count_are_read() {
+    let origin = Origin::new();
+    origin.release("1.0.0", r#"{"name":"acme/lib"}"#);
+    origin.git(&["branch", "feature"]);
+    origin.git(&["branch", "renovate/all"]);
+    let commit = origin.git(&["rev-parse", "HEAD"]);
+    let mut packed = String::from("# pack-refs with: peeled fully-peeled sorted \n");
+    for number in 0..10_100 {
+        writeln!(packed, "{commit} refs/tags/build-{number:05}").unwrap();
+    }
+    std::fs::write(origin.path().join(".git/packed-refs"), packed).unwrap();
+    let reader = Reader::new(&origin.url());
+    let first = reader.sync().await;
+    assert_eq!(first.pretty(), ["1.0.0", "dev-main", "dev-feature"]);
+    let reason = &first.skipped("branches and tags").reason;
+    assert!(reason.starts_with("104 beyond the first 10000"), "{reason}");
+
+    let second = reader.sync_after(Some(&first)).await.unwrap();
+    assert!(second.unchanged);
+    let moved = origin.commit("more");
+    let third = reader.sync_after(Some(&second)).await.unwrap();
+    assert_eq!(third.references()["dev-main"], moved);
+    assert_eq!(third.references()["dev-feature"], commit);
 }

@@ -51,10 +51,13 @@ async fn tags_and_branches_become_versions() {
             .collect::<Vec<_>>(),
         expected
     );
+    // Branches of bots are counted, and nothing else is left out.
+    let skipped = &synced.versions.skipped;
+    assert_eq!(skipped.len(), 1, "{skipped:?}");
+    let reason = &synced.skipped("branches of bots").reason;
     assert!(
-        synced.versions.skipped.is_empty(),
-        "{:?}",
-        synced.versions.skipped
+        reason.ends_with("not read: renovate/everything"),
+        "{reason}"
     );
 
     let text = serde_json::to_string(synced.version("dev-main").fields()).unwrap();

@@ -174,7 +174,8 @@ impl Mirror {
         session: &Session,
     ) -> Result<(), Trouble> {
         let before = self.refs();
-        if before.as_ref() != Some(refs) || !has_all(repository, refs) {
+        let same = before.as_ref().is_some_and(|before| before.is_at(refs));
+        if !same || !has_all(repository, refs) {
             if before.is_none() {
                 // Damaged: the refs only save a transfer.
                 let _ = fs::remove_file(self.place.current.join("packed-refs"));

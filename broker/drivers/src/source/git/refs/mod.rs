@@ -1,12 +1,13 @@
 //! What a remote's branches and tags are at one moment.
 
+mod choice;
+
 use std::{collections::BTreeMap, fmt::Write as _, ops::Bound};
 
 use gix::{ObjectId, bstr::ByteSlice as _, protocol::handshake::Ref};
-use package_broker_core::ports::source::SourceError;
 use sha2::{Digest, Sha256};
 
-/// The most branches and tags together. A repository with more is no package.
+/// The most branches and tags together that are read of a repository.
 pub(super) const MAX_REFS: usize = 10_000;
 
 /// The namespaces that make versions.
@@ -29,14 +30,14 @@ pub(super) struct RemoteRefs {
     pub(super) head: Option<String>,
     /// `refs/heads/…` and `refs/tags/…`, sorted.
     pub(super) refs: BTreeMap<String, Target>,
+    /// How many more the remote has, beyond [`MAX_REFS`].
+    pub(super) left_out: usize,
 }
 
 impl RemoteRefs {
-    /// Takes over what a remote advertised. Names that are no ref names are left out: git itself would not fetch them.
-    ///
-    /// # Errors
-    /// [`SourceError::Invalid`] past [`MAX_REFS`].
-    pub(super) fn of(what: &str, advertised: &[Ref]) -> Result<Self, SourceError> {
+    /// Takes over what a remote advertised, the first [`MAX_REFS`] of it as [`choice::take`] has it. Names that are no ref
+    /// names are left out: git itself would not fetch them.
+    pub(super) fn of(advertised: &[Ref]) -> Self {
         let mut found = Self::default();
         let mut detached = None;
         for reference in advertised {
@@ -56,20 +57,19 @@ impl RemoteRefs {
                 );
             }
         }
-        if found.refs.len() > MAX_REFS {
-            let problem = format!(
-                "it has {} branches and tags, more than {MAX_REFS}",
-                found.refs.len()
-            );
-            return Err(SourceError::Invalid {
-                what: what.to_owned(),
-                problem,
-            });
-        }
         if found.head.is_none() {
             found.head = detached.and_then(|id| found.branch_at(id));
         }
-        Ok(found)
+        if found.refs.len() > MAX_REFS {
+            let default = found.default_branch().map(|(name, _)| name.to_owned());
+            found.left_out = choice::take(&mut found.refs, default.as_deref(), MAX_REFS);
+        }
+        found
+    }
+
+    /// Whether the two name the same objects by the same names, so that nothing has to be fetched between them.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        self.head == other.head && self.refs == other.refs
     }
 
     /// For a `HEAD` that names a commit: the branch of that commit, `main` and `master` before others.
@@ -131,6 +131,9 @@ impl RemoteRefs {
             digest.update(name);
             digest.update(target.id.as_slice());
         }
+        if self.left_out > 0 {
+            digest.update(self.left_out.to_string());
+        }
         hex::encode(digest.finalize())
     }
 
@@ -165,7 +168,11 @@ impl RemoteRefs {
                     .or_insert(Target { id, peeled: id }),
             );
         }
-        Some(Self { head, refs })
+        Some(Self {
+            head,
+            refs,
+            left_out: 0,
+        })
     }
 }
 
@@ -186,131 +193,4 @@ fn is_version_ref(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(digit: char) -> ObjectId {
-        ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap()
-    }
-
-    fn direct(name: &str, digit: char) -> Ref {
-        Ref::Direct {
-            full_ref_name: name.into(),
-            object: id(digit),
-        }
-    }
-
-    fn refs(advertised: &[Ref]) -> RemoteRefs {
-        RemoteRefs::of("it", advertised).unwrap()
-    }
-
-    #[test]
-    fn packed_refs_are_read_back() {
-        let annotated = Ref::Peeled {
-            full_ref_name: "refs/tags/v1".into(),
-            tag: id('a'),
-            object: id('b'),
-        };
-        let found = refs(&[
-            direct("refs/heads/main", 'c'),
-            annotated,
-            direct("refs/tags/v2", 'd'),
-        ]);
-        assert_eq!(
-            RemoteRefs::from_packed(None, &found.to_packed()),
-            Some(found)
-        );
-        assert_eq!(RemoteRefs::from_packed(None, "nonsense"), None);
-        assert_eq!(
-            RemoteRefs::from_packed(None, &format!("^{}", id('a'))),
-            None
-        );
-    }
-
-    #[test]
-    fn only_branches_and_tags_with_proper_names_count() {
-        let found = refs(&[
-            direct("refs/heads/main", '1'),
-            direct("refs/pull/1/head", '2'),
-            direct("refs/heads/../../config", '3'),
-            direct("refs/heads/a\nb", '4'),
-            direct("refs/tags/1.0", '5'),
-            direct("refs/tags/1.0^{}", '5'),
-        ]);
-        assert_eq!(
-            found.refs.keys().collect::<Vec<_>>(),
-            ["refs/heads/main", "refs/tags/1.0"]
-        );
-    }
-
-    #[test]
-    fn the_default_branch_is_found() {
-        let symbolic = |target: &str| Ref::Symbolic {
-            full_ref_name: "HEAD".into(),
-            target: target.into(),
-            tag: None,
-            object: id('1'),
-        };
-        let branches = [
-            direct("refs/heads/a", '1'),
-            direct("refs/heads/b", '2'),
-            direct("refs/heads/main", '3'),
-        ];
-        for (head, expected) in [
-            (Some(symbolic("refs/heads/b")), Some("refs/heads/b")),
-            (Some(direct("HEAD", '2')), Some("refs/heads/b")),
-            (Some(symbolic("refs/heads/gone")), Some("refs/heads/main")),
-            (None, Some("refs/heads/main")),
-        ] {
-            let all: Vec<_> = branches.iter().cloned().chain(head.clone()).collect();
-            assert_eq!(
-                refs(&all)
-                    .default_branch()
-                    .map(|(name, _)| name.to_owned())
-                    .as_deref(),
-                expected,
-                "{head:?}"
-            );
-        }
-        assert_eq!(
-            refs(&branches[..1])
-                .default_branch()
-                .map(|(name, _)| name.to_owned())
-                .as_deref(),
-            Some("refs/heads/a")
-        );
-        assert_eq!(refs(&branches[..2]).default_branch(), None);
-    }
-
-    #[test]
-    fn the_digest_follows_every_ref_and_head() {
-        let base = refs(&[direct("refs/heads/main", '1')]);
-        let moved = refs(&[direct("refs/heads/main", '2')]);
-        let more = refs(&[direct("refs/heads/main", '1'), direct("refs/tags/1", '1')]);
-        let head = RemoteRefs {
-            head: Some("refs/heads/x".to_owned()),
-            ..base.clone()
-        };
-        let digests = [base.digest(), moved.digest(), more.digest(), head.digest()];
-        assert_eq!(
-            digests
-                .iter()
-                .collect::<std::collections::HashSet<_>>()
-                .len(),
-            4
-        );
-        assert_eq!(base.digest(), base.clone().digest());
-    }
-
-    #[test]
-    fn too_many_refs_are_an_error() {
-        let many: Vec<_> = (0..=MAX_REFS)
-            .map(|n| direct(&format!("refs/tags/{n}"), '1'))
-            .collect();
-        let refusal = RemoteRefs::of("ssh://h/x", &many).unwrap_err().to_string();
-        assert!(
-            refusal.contains("ssh://h/x") && refusal.contains("10001"),
-            "{refusal}"
-        );
-    }
-}
+mod tests;
