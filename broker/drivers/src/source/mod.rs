@@ -7,6 +7,7 @@ pub mod composer;
 pub mod egress;
 pub mod git;
 pub mod http;
+mod progress;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

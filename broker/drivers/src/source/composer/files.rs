@@ -3,7 +3,10 @@
 //! A file is known by its promised hash, or by what the server says of it. One that did not change is not fetched;
 //! its content comes only if a package in it has to be read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -20,6 +23,7 @@ use super::{
     contents::{Contents, Packages},
     fetch::{Fetched, Seen, fetch, parse, verify},
     root::Keys,
+    tally::Tally,
 };
 use crate::source::{egress::shown, http::Fetcher};
 
@@ -57,6 +61,7 @@ pub(super) struct FileState {
 pub(super) struct File {
     pub(super) state: FileState,
     content: OnceCell<Packages>,
+    tally: Arc<Tally>,
 }
 
 /// All files of a survey, the root file first.
@@ -83,11 +88,13 @@ pub(super) struct Loader<'a> {
     pub(super) fetcher: &'a Fetcher,
     pub(super) address: &'a Address,
     pub(super) known: &'a [FileState],
+    pub(super) tally: &'a Arc<Tally>,
 }
 
 impl Loader<'_> {
     /// Loads the root file and, level by level, what it includes. `known_keys` are those of the last survey.
     pub(super) async fn load_all(&self, known_keys: Option<&Keys>) -> Result<Files, SourceError> {
+        self.tally.expect(1);
         let root = self.load(String::new(), String::new(), None).await?;
         let keys = root
             .keys
@@ -115,6 +122,7 @@ impl Loader<'_> {
             if wave.is_empty() {
                 return Ok(all);
             }
+            self.tally.expect(wave.len());
             let loads = wave
                 .into_iter()
                 .map(|(path, hash)| self.load(path, hash, Some(hashed)).boxed());
@@ -132,8 +140,19 @@ impl Loader<'_> {
         Err(self.refuse(format!("its includes nest deeper than {MAX_DEPTH} levels")))
     }
 
-    /// Loads one file unless it is known. `hashed` says which includes count; the root file decides for itself.
     async fn load(
+        &self,
+        path: String,
+        hash: String,
+        hashed: Option<bool>,
+    ) -> Result<Loaded, SourceError> {
+        let loaded = self.load_unless_known(path, hash, hashed).await;
+        self.tally.done();
+        loaded
+    }
+
+    /// Loads one file unless it is known. `hashed` says which includes count; the root file decides for itself.
+    async fn load_unless_known(
         &self,
         path: String,
         hash: String,
@@ -144,15 +163,16 @@ impl Loader<'_> {
             .iter()
             .find(|known| known.path == path && known.hash == hash);
         if let Some(known) = known.filter(|_| !hash.is_empty()) {
-            return Ok(Loaded::same(known));
+            return Ok(self.same(known));
         }
         let url = file_url(self.address, &path)?;
         match fetch(self.fetcher, &url, known.map(|known| &known.seen)).await? {
             Fetched::Same => known
-                .map(Loaded::same)
+                .map(|known| self.same(known))
                 .ok_or_else(|| self.refuse("HTTP 304 to a plain request".into())),
             Fetched::Missing => Err(missing(&url, &path)),
             Fetched::Body(bytes, seen) => {
+                self.tally.take(self.address.root(), bytes.len())?;
                 verify(&url, &bytes, &hash).await?;
                 let contents = parse_file(&url, bytes, hashed).await?;
                 let is_root = path.is_empty();
@@ -167,6 +187,7 @@ impl Loader<'_> {
                     file: File {
                         state,
                         content: OnceCell::new_with(Some(contents.packages)),
+                        tally: Arc::clone(self.tally),
                     },
                     keys: is_root.then_some(contents.keys),
                     skipped: contents.skipped,
@@ -176,25 +197,23 @@ impl Loader<'_> {
         }
     }
 
+    fn same(&self, known: &FileState) -> Loaded {
+        Loaded {
+            file: File {
+                state: known.clone(),
+                content: OnceCell::new(),
+                tally: Arc::clone(self.tally),
+            },
+            keys: None,
+            skipped: Vec::new(),
+            same: true,
+        }
+    }
+
     fn refuse(&self, problem: String) -> SourceError {
         SourceError::Invalid {
             what: shown(self.address.root()),
             problem,
-        }
-    }
-}
-
-impl Loaded {
-    fn same(known: &FileState) -> Self {
-        let file = File {
-            state: known.clone(),
-            content: OnceCell::new(),
-        };
-        Self {
-            file,
-            keys: None,
-            skipped: Vec::new(),
-            same: true,
         }
     }
 }
@@ -223,8 +242,16 @@ impl File {
         let Fetched::Body(bytes, _) = fetch(fetcher, &url, None).await? else {
             return Err(missing(&url, &self.state.path));
         };
+        self.tally.take(address.root(), bytes.len())?;
         verify(&url, &bytes, &self.state.hash).await?;
         Ok(parse_file(&url, bytes, None).await?.packages)
+    }
+
+    /// Where it is, for errors.
+    pub(super) fn shown(&self, address: &Address) -> String {
+        // A path that makes no URL was never fetched.
+        let url = file_url(address, &self.state.path);
+        shown(url.as_ref().unwrap_or(address.root()))
     }
 
     /// Inline packages with digests of their text.

@@ -14,12 +14,13 @@ mod lenient;
 mod listing;
 mod reader;
 mod root;
+mod tally;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use package_broker_core::{
-    domain::{repository::Repository, skipped::Skipped},
+    domain::{names::RepositoryName, repository::Repository, skipped::Skipped},
     ports::source::{ArchiveSink, Source, SourceError, Survey, WantedArchive},
 };
 use serde::{Deserialize, Serialize};
@@ -31,14 +32,21 @@ use self::{
     listing::{ListState, fetch_list, listing, needs_list},
     reader::Reader,
     root::{Keys, Mirror},
+    tally::Tally,
 };
-use super::http::{Fetcher, Network, copy_archive};
+use super::{
+    SourceLimits,
+    http::{Fetcher, Network, copy_archive},
+    progress,
+};
 
 /// The form of [`State`]; one of another form is ignored.
 const STATE_FORMAT: u32 = 1;
 
 /// A Composer repository.
 pub struct ComposerSource {
+    name: RepositoryName,
+    limits: SourceLimits,
     fetcher: Arc<Fetcher>,
     address: Address,
     /// The public mirror's list of all names is never asked for: it is long, and nobody lists from it.
@@ -78,6 +86,8 @@ impl ComposerSource {
         let address = Address::new(&repository.url)?;
         let fetcher = Fetcher::new(network, address.root(), &repository.credentials)?;
         Ok(Self {
+            name: repository.name.clone(),
+            limits: *network.limits(),
             fetcher: Arc::new(fetcher),
             address,
             ask_for_list: !repository.public,
@@ -85,7 +95,9 @@ impl ComposerSource {
         })
     }
 
+    /// Loads the root file and its includes. A long load says where it is.
     async fn load(&self, previous: Option<&State>) -> Result<Files, SourceError> {
+        let tally = Arc::new(Tally::new(&self.limits));
         let known = previous
             .map(|state| state.files.as_slice())
             .unwrap_or_default();
@@ -93,8 +105,11 @@ impl ComposerSource {
             fetcher: &self.fetcher,
             address: &self.address,
             known,
+            tally: &tally,
         };
-        let files = loader.load_all(previous.map(|state| &state.keys)).await?;
+        let loading = loader.load_all(previous.map(|state| &state.keys));
+        let tell = || tally.log(&self.name);
+        let files = progress::telling(progress::EVERY, tell, loading).await?;
         let mirrors = files
             .keys
             .mirrors

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use futures::future::try_join;
 use package_broker_core::{
-    domain::{names::PackageName, skipped::Skipped},
+    domain::names::PackageName,
     ports::source::{Found, Known, PackageReader, Reading, SourceError},
 };
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,8 @@ impl Reader {
         })
     }
 
-    /// Inline packages win over files of their own.
+    /// Inline packages win over files of their own. As with those, one that is malformed is an error, so that what was
+    /// read last stays.
     async fn read_inline(
         &self,
         name: &PackageName,
@@ -108,15 +109,14 @@ impl Reader {
             digests.push(digest_of(raws));
             for raw in raws {
                 let (raw, size) = (raw.clone(), raw.text().len());
-                match off_thread(self.address.root(), size, move || inline_versions(&raw)).await? {
-                    Ok((versions, skipped)) => {
-                        found.versions.extend(versions);
-                        found.skipped.extend(skipped);
-                    }
-                    Err(error) => found
-                        .skipped
-                        .push(Skipped::new("packages", error.to_string())),
-                }
+                let parsed =
+                    off_thread(self.address.root(), size, move || inline_versions(&raw)).await?;
+                let (versions, skipped) = parsed.map_err(|error| SourceError::Invalid {
+                    what: file.shown(&self.address),
+                    problem: format!("the package {name} in it is not what was expected: {error}"),
+                })?;
+                found.versions.extend(versions);
+                found.skipped.extend(skipped);
             }
         }
         found.validator = Some(digests.join(","));

@@ -16,14 +16,13 @@ use package_broker_core::{domain::names::RepositoryName, ports::source::SourceEr
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::source::progress;
+
 /// The most bytes of the handshake and the list of refs together.
 pub(super) const MAX_LISTING: u64 = 32 << 20;
 
 /// The most bytes of one pack.
 pub(super) const MAX_PACK: u64 = 8 << 30;
-
-/// How often a long sync says where it is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// What both sides of a conversation share.
 pub(super) struct Session {
@@ -183,22 +182,14 @@ pub(super) async fn run<T: Send + 'static>(
         problem,
         retry_after: None,
     };
-    let mut work = tokio::task::spawn_blocking(work);
-    let deadline = tokio::time::Instant::now() + limit;
-    let mut ticks =
-        tokio::time::interval_at(tokio::time::Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
-    loop {
-        tokio::select! {
-            ended = &mut work => {
-                return ended.unwrap_or_else(|error| Err(unavailable(format!("the work on it failed: {error}"))));
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                return Err(unavailable(format!(
-                    "it took longer than {} seconds; Repository spec.sync.timeout allows more",
-                    limit.as_secs()
-                )));
-            }
-            _ = ticks.tick() => stop.0.log(repository),
-        }
+    let work = tokio::task::spawn_blocking(work);
+    let told = progress::telling(progress::EVERY, || stop.0.log(repository), work);
+    match tokio::time::timeout(limit, told).await {
+        Ok(ended) => ended
+            .unwrap_or_else(|error| Err(unavailable(format!("the work on it failed: {error}")))),
+        Err(_) => Err(unavailable(format!(
+            "it took longer than {} seconds; Repository spec.sync.timeout allows more",
+            limit.as_secs()
+        ))),
     }
 }

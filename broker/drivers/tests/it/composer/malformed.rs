@@ -198,7 +198,7 @@ async fn a_bad_twin_is_an_error_not_a_loss() {
 }
 
 #[tokio::test]
-async fn one_bad_inline_package_leaves_the_others() {
+async fn one_bad_inline_package_is_an_error_and_leaves_the_others() {
     let site = Site::default();
     site.put(
         "/packages.json",
@@ -209,8 +209,14 @@ async fn one_bad_inline_package_leaves_the_others() {
     );
     let server = site.serve().await;
     let survey = survey(&composer(&server.url(""))).await;
-    let (bad, _) = read(&survey, "acme/bad", None).await.unwrap().unwrap();
-    assert_eq!((bad.versions.len(), bad.skipped.len()), (0, 1));
+    // An empty package would take the place of what was read last.
+    let bad = read(&survey, "acme/bad", None).await.unwrap_err();
+    assert!(matches!(bad, SourceError::Invalid { .. }), "{bad}");
+    let text = bad.to_string();
+    assert!(
+        text.contains("/packages.json: the package acme/bad"),
+        "{text}"
+    );
     let (lib, _) = read(&survey, "acme/lib", None).await.unwrap().unwrap();
     assert_eq!(lib.versions.len(), 1);
 }

@@ -1,6 +1,7 @@
 //! Composer repositories in every format, in good and in bad shape.
 
 mod archives;
+mod bounds;
 mod formats;
 mod incremental;
 mod malformed;

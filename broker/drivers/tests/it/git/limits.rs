@@ -1,12 +1,15 @@
 //! Bounds on what is read of a repository, and what is said of the rest.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use package_broker_drivers::source::SourceLimits;
 use tempfile::TempDir;
 
 use crate::support::{
-    git::{Origin, Reader, git_repository, unzip},
+    git::{Origin, Reader, git_repository, noise, unzip},
+    git_http,
+    http::Server,
+    log::Log,
     source::network,
 };
 
@@ -74,4 +77,35 @@ async fn of_very_many_refs_those_that_count_are_read() {
     let third = reader.sync_after(Some(&second)).await.unwrap();
     assert_eq!(third.references()["dev-main"], moved);
     assert_eq!(third.references()["dev-feature"], commit);
+}
+
+#[tokio::test]
+async fn a_long_clone_says_where_it_is() {
+    let log = Log::start();
+    let origin = Origin::new();
+    origin.write("noise", &noise(100_000));
+    origin.commit("noise");
+    let root = origin.path().to_owned();
+    let server = Server::start(move |request| {
+        let answer = git_http::answer(&root, request);
+        let is_fetch = String::from_utf8_lossy(&request.body).contains("command=fetch");
+        let pause = if is_fetch { 2_500 } else { 0 };
+        answer.delay(Duration::from_millis(pause))
+    })
+    .await;
+    Reader::new(&server.url("/.git")).sync().await;
+    let lines = log.lines();
+    let line = lines
+        .iter()
+        .find(|line| line.contains("git sync in progress"));
+    let line = line.unwrap_or_else(|| panic!("{lines:?}"));
+    for field in [
+        "INFO",
+        "repository=",
+        "received_bytes=",
+        "refs_done=",
+        "refs_total=",
+    ] {
+        assert!(line.contains(field), "{field}: {line}");
+    }
 }
