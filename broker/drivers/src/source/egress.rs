@@ -146,6 +146,15 @@ pub fn shown(url: &Url) -> String {
     shown.into()
 }
 
+/// A text that should have been a URL, for people: not too long, and without what [`shown`] leaves out, as far as that
+/// can be told. What stands before the last `@` may be a credential, wherever that is.
+pub fn abridged(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = text.split_at(text.find("//").map_or(0, |at| at + 2));
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    scheme.chars().chain(rest.chars()).take(200).collect()
+}
+
 fn forbidden(url: &Url, reason: impl Into<String>) -> SourceError {
     SourceError::Forbidden {
         url: shown(url),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use package_broker_core::ports::source::SourceError;
-use package_broker_drivers::source::egress::{EgressPolicy, shown};
+use package_broker_drivers::source::egress::{EgressPolicy, abridged, shown};
 use url::Url;
 
 fn strict() -> EgressPolicy {
@@ -198,4 +198,25 @@ async fn names_are_judged_by_what_they_resolve_to() {
 fn urls_are_shown_without_secrets() {
     let url = Url::parse("https://user:hush@h.example/a/b?token=hush#hush").unwrap();
     assert_eq!(shown(&url), "https://h.example/a/b");
+}
+
+#[test]
+fn what_is_no_url_is_shown_without_secrets_too() {
+    for (text, expected) in [
+        (
+            "https://u:hush@h.example:99999/x?t=hush#hush",
+            "https://h.example:99999/x",
+        ),
+        (
+            "https://u:hu/sh@h.example:99999/x",
+            "https://h.example:99999/x",
+        ),
+        ("//u:hush@h.example/x.zip", "//h.example/x.zip"),
+        ("hush@h.example/x", "h.example/x"),
+        ("dist/x.zip", "dist/x.zip"),
+        ("", ""),
+    ] {
+        assert_eq!(abridged(text), expected, "{text}");
+    }
+    assert_eq!(abridged(&"ä".repeat(300)).chars().count(), 200);
 }

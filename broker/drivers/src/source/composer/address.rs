@@ -3,6 +3,8 @@
 use package_broker_core::{domain::names::PackageName, ports::source::SourceError};
 use url::Url;
 
+use crate::source::egress::abridged;
+
 /// The addresses of one repository, from the URL in its manifest.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
@@ -80,16 +82,6 @@ pub(super) fn is_absolute(text: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     })
-}
-
-/// A text that should have been a URL, for people: without its query and not too long.
-pub(super) fn abridged(text: &str) -> String {
-    text.split(['?', '#'])
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(200)
-        .collect()
 }
 
 /// Reads a completed URL.

@@ -8,11 +8,8 @@ use package_broker_core::{
 use serde::Deserialize;
 use url::Url;
 
-use super::{
-    address::{abridged, is_absolute},
-    lenient,
-    root::Mirror,
-};
+use super::{address::is_absolute, lenient, root::Mirror};
+use crate::source::egress::abridged;
 
 /// What is read of a `dist`.
 #[derive(Default, Deserialize)]

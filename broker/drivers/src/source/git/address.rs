@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use package_broker_core::ports::source::SourceError;
 use url::{Host, Url};
 
-use crate::source::egress::{EgressPolicy, shown};
+use crate::source::egress::{EgressPolicy, abridged, shown};
 
 /// The port of ssh where the URL names none.
 const SSH_PORT: u16 = 22;
@@ -116,9 +116,19 @@ fn scp_like(text: &str, policy: &EgressPolicy) -> Result<Address, SourceError> {
     let Some((account, path)) = parts else {
         return Err(misconfigured(&format!(
             "\"{}\" is no git URL",
-            text.chars().take(80).collect::<String>()
+            abridged(text)
         )));
     };
+    if path
+        .split('/')
+        .next()
+        .is_some_and(|start| start.contains('@'))
+    {
+        return Err(misconfigured(
+            "the git URL looks like user:password@host without https:// in front; put a password into the Secret of \
+             credentialsSecretRef",
+        ));
+    }
     let (user, host) = account.split_once('@').unwrap_or(("git", account));
     ssh(user, host, SSH_PORT, path, policy)
 }
@@ -309,6 +319,10 @@ mod tests {
             "git@git.example.com:-lib.git",
             "git@git.example.com:",
             "git@git.example.com:a\nb",
+            "bot:secret@git.example.com/lib.git",
+            "secret@git.example.com/lib.git",
+            "git.example.com/lib.git?token=secret",
+            "https://bot:secret@git.example.com:99999/lib.git",
             "git@169.254.169.254:lib.git",
             "ssh://127.0.0.1/lib.git",
             "git@2130706433:lib.git",

@@ -207,3 +207,24 @@ fn next_hop(url: &Url, location: Option<&str>) -> Result<Url, SourceError> {
     }
     Ok(next)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_on_without_user_names() {
+        let url: Url = "https://h.example/a/b".parse().unwrap();
+        for (location, next) in [
+            ("c?x=1", "https://h.example/a/c?x=1"),
+            ("https://hush@o.example/c", "https://o.example/c"),
+            // Left for the policy, which refuses it.
+            ("https://u:p@o.example/c", "https://u:p@o.example/c"),
+        ] {
+            assert_eq!(next_hop(&url, Some(location)).unwrap().as_str(), next);
+        }
+        for location in [None, Some("http://h.example/c"), Some("https://")] {
+            assert!(next_hop(&url, location).is_err(), "{location:?}");
+        }
+    }
+}

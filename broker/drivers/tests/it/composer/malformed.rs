@@ -6,7 +6,7 @@ use package_broker_drivers::source::{SourceLimits, composer::ComposerSource};
 use super::{file, read, survey, version};
 use crate::support::{
     http::{Answer, Site},
-    source::{composer, network, repository},
+    source::{composer, fetch_archive, network, repository, wanted},
 };
 
 /// Why a survey of this root file is refused.
@@ -248,6 +248,40 @@ async fn large_documents_are_parsed_and_told_apart_too() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("line 1 column"), "{error}");
+}
+
+/// Wherever an upstream names a URL that cannot be used, the error names it without what may be secret in it.
+#[tokio::test]
+async fn no_error_shows_userinfo_or_a_query() {
+    let urls = [
+        "https://bot:hush@h.example:99999/%package%.json?token=hush",
+        "https://hush@169.254.169.254/%package%.json?token=hush",
+        "https://bot:hush@h.example/%package%.json?token=hush#hush",
+        "file://hush@h/%package%.json?token=hush",
+    ];
+    let keys = ["metadata-url", "providers-lazy-url", "list", "includes"];
+    for (url, key) in urls.iter().flat_map(|url| keys.map(|key| (url, key))) {
+        let root = match key {
+            "includes" => format!(r#"{{"includes":{{"{url}":[]}}}}"#),
+            "list" => format!(r#"{{"metadata-url":"/%package%.json","list":"{url}"}}"#),
+            key => format!(r#"{{"{key}":"{url}"}}"#),
+        };
+        let site = Site::default();
+        site.put("/packages.json", &root);
+        let server = site.serve().await;
+        let error = match composer(&server.url("")).survey(None).await {
+            Ok(survey) => read(&survey, "acme/lib", None).await.map(drop),
+            Err(error) => Err(error),
+        };
+        let text = error.unwrap_err().to_string();
+        assert!(!text.contains("hush"), "{key} {url}: {text}");
+    }
+    for url in urls {
+        let wanted = wanted(&format!(r#"{{"type":"zip","url":"{url}"}}"#), None);
+        let source = composer("http://127.0.0.1:9");
+        let error = fetch_archive(&source, &wanted).await.unwrap_err();
+        assert!(!error.to_string().contains("hush"), "{url}: {error}");
+    }
 }
 
 #[test]
