@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::short_name_rule,
-    text::{Cidr, PackagePattern, Quantity},
+    text::{Cidr, PackagePattern, Quantity, urls},
 };
 
 /// A private Composer registry: where clients reach it, what it may fetch, and how much it may use.
@@ -47,8 +47,12 @@ pub struct PackageBrokerSpec {
     /// `package-broker run` uses the address it listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/@?#[:space:]]+(/[^?#[:space:]]*)?$')")
-        .message("not a public URL; write http(s)://host[:port][/path] without user, query and fragment"))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^https?://[^/@?#]+(/[^?#]*)?$')")
+            .message("not a public URL; write http(s)://host[:port][/path] without user, query and fragment"),
+        validation = urls::host_rule("self"),
+        validation = urls::path_rule("self")
+    )]
     pub external_url: Option<String>,
 
     /// Networks of the reverse proxies in front of the broker, in CIDR notation. A request from one
@@ -112,8 +116,12 @@ pub struct Packagist {
     /// URL of the repository to mirror. Default: `https://repo.packagist.org`.
     #[serde(default = "Packagist::default_url")]
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/@?#[:space:]]+(/[^?#[:space:]]*)?$')")
-        .message("not the URL of a Composer repository; write https://host[/path] without user, query and fragment"))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^https?://[^/@?#]+(/[^?#]*)?$')")
+            .message("not the URL of a Composer repository; write https://host[/path] without user, query and fragment"),
+        validation = urls::host_rule("self"),
+        validation = urls::path_rule("self")
+    )]
     pub url: String,
 
     /// When packages are read from the mirror: `lazy`, on the first request for a name, then kept

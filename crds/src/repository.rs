@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::{BrokerRef, SecretRef, immutable_rule, short_name_rule},
-    text::{DurationString, PackagePattern},
+    text::{DurationString, PackagePattern, urls},
 };
 
 /// A source of packages: where it is, who may read it, and what the registry takes from it.
@@ -35,13 +35,13 @@ use crate::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = Rule::new("self.type != 'composer' || self.url.matches('^https?://[^/?#[:space:]]+(/[^?#[:space:]]*)?$')")
+    validation = Rule::new("self.type != 'composer' || self.url.matches('^https?://[^/?#]+(/[^?#]*)?$')")
         .message("not the URL of a Composer repository; write https://host[/path] without query and fragment")
         .field_path(".url"),
-    validation = Rule::new("self.type != 'git' || self.url.matches('^((https?|ssh)://[^/?#[:space:]]+/[^?#[:space:]]+|file:///[^?#]+|[A-Za-z0-9._~-]+@[A-Za-z0-9.-]+:[^[:space:]]+)$')")
-        .message("not a git URL; write https://host/path, ssh://git@host/path, git@host:path or file:///path")
-        .field_path(".url"),
-    validation = Rule::new("self.type != 'artifact' || self.url.matches('^(file:///.|[^:]*$)')")
+    validation = urls::git_rule("self.type != 'git'", "self.url").field_path(".url"),
+    validation = urls::host_rule("self.url").field_path(".url"),
+    validation = urls::path_rule("self.url").field_path(".url"),
+    validation = Rule::new("self.type != 'artifact' || self.url.matches('^(file:///[^?#[:cntrl:]]+|[^:[:cntrl:]]+)$')")
         .message("not a folder; write its path or a file:///path URL")
         .field_path(".url"),
     validation = Rule::new("!self.url.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@') || self.url.matches('^ssh://[^/?#:@]+@[^/?#@]*/')")

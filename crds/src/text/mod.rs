@@ -6,6 +6,7 @@
 
 mod measures;
 mod names;
+pub(crate) mod urls;
 
 pub use measures::{DurationString, InvalidText, Quantity};
 pub use names::{Cidr, ObjectName, PackagePattern, SecretKey};

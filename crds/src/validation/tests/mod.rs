@@ -3,6 +3,7 @@
 mod defaults;
 mod rejected;
 mod several;
+mod urls;
 
 use serde_json::{Value, json};
 
