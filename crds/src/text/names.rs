@@ -64,7 +64,8 @@ text_schema!(
     Cidr,
     64,
     [quoting_rule(
-        "isCIDR(self)",
+        // The API server refuses leading zeros, which some readers take for octal.
+        "isCIDR(self) && !self.matches('(^|[./])0[0-9]')",
         "a network in CIDR notation",
         "write address/bits, for instance 10.0.0.0/8 or 192.0.2.7/32",
     )]

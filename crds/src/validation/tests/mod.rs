@@ -82,7 +82,9 @@ fn accepts() {
         broker(json!({"externalUrl": null})),
         broker(json!({"externalUrl": "https://packages.example.com"})),
         broker(json!({"externalUrl": "http://127.0.0.1:8080/composer/"})),
-        broker(json!({"trustedProxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]})),
+        broker(
+            json!({"trustedProxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32", "0.0.0.0/0", "::/0", "10.20.30.0/24"]}),
+        ),
         broker(json!({"trustedProxies": networks(32)})),
         broker(json!({"ownedNames": ["acme/*", "*", "*/*-bundle", "a/b_c.d--e"]})),
         broker(json!({"ownedNames": patterns(256)})),
