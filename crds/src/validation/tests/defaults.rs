@@ -47,3 +47,20 @@ fn defaults_in_rust_and_in_the_schema_agree() {
     };
     assert_eq!(admitted.spec, crate::PackageBrokerSpec::default());
 }
+
+/// A cluster takes `5.0` for an integer, and generators write it.
+#[test]
+fn whole_floats_are_integers() {
+    let Ok(Admitted::Repository(repository)) = admit(&composer(json!({"priority": 5.0}))) else {
+        panic!("not admitted")
+    };
+    assert_eq!(repository.spec.priority, 5);
+    assert_eq!(
+        verdict(&composer(json!({"priority": 5.5}))),
+        "spec.priority: is a number, not a whole number; write a whole number"
+    );
+    assert_eq!(
+        verdict(&composer(json!({"priority": 2e6}))),
+        "spec.priority: is more than 1000000; write 1000000 or less"
+    );
+}
