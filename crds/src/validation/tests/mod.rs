@@ -1,5 +1,6 @@
 //! For each rule and bound a document that keeps it and one that breaks it, with the exact words.
 
+mod cost;
 mod defaults;
 mod rejected;
 mod several;
@@ -111,6 +112,10 @@ fn accepts() {
         ),
         named(
             json!({"name": "a", "uid": "1", "resourceVersion": "1", "generation": 2, "managedFields": [{}], "creationTimestamp": "2026-01-01T00:00:00Z"}),
+        ),
+        named(
+            json!({"name": "a", "creationTimestamp": null, "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30,
+                "finalizers": ["example.com/x"], "ownerReferences": [{"kind": "X", "name": "x"}], "selfLink": "/x"}),
         ),
         composer(json!({})),
         composer(
