@@ -3,7 +3,11 @@
 //! Reads what `kubectl` reads: several documents a file, anchors, merge keys, and the words of YAML
 //! 1.1 (`yes`, `off`) as booleans. Nesting, size and the growth through anchors are bounded, so
 //! that no file can exhaust memory or the stack. A field that appears twice is an error.
+//!
+//! JSON has a reader of its own, because it is not quite the YAML that it is said to be: `"\ud83d\ude80"`
+//! is one character there, and documents may follow each other without a separator.
 
+mod json;
 mod reader;
 mod scalar;
 #[cfg(test)]
@@ -11,11 +15,16 @@ mod tests;
 
 use std::collections::HashMap;
 
-use package_broker_crds::validation::FieldPath;
+use package_broker_crds::validation::{FieldPath, Segment};
 use serde_json::Value;
 
+/// Deepest nesting of maps and lists. The kinds need 5.
+const MAX_DEPTH: usize = 64;
+/// Most fields and items in a file, counting again what aliases repeat.
+const MAX_NODES: usize = 200_000;
+
 /// A place in a file; both counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) line: usize,
     pub(super) column: usize,
@@ -25,6 +34,40 @@ pub(super) struct Position {
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) positions: Positions,
+}
+
+impl Document {
+    /// The items of the list in the field `items`, as documents of their own.
+    pub(super) fn into_items(mut self) -> Vec<Self> {
+        let Some(Value::Array(values)) = self.value.get_mut("items").map(Value::take) else {
+            return Vec::new();
+        };
+        let start = self.positions.start;
+        let mut items: Vec<Self> = values
+            .into_iter()
+            .map(|value| Self {
+                value,
+                positions: Positions {
+                    start,
+                    fields: HashMap::new(),
+                },
+            })
+            .collect();
+        for (path, position) in self.positions.fields {
+            if let [Segment::Field(field), Segment::Index(index), within @ ..] = path.segments()
+                && field == "items"
+                && let Some(item) = items.get_mut(*index)
+            {
+                if within.is_empty() {
+                    item.positions.start = position;
+                } else {
+                    let path = within.iter().cloned().collect();
+                    item.positions.fields.insert(path, position);
+                }
+            }
+        }
+        items
+    }
 }
 
 /// Where the fields of a document stood: keys of maps and items of lists.
@@ -62,5 +105,19 @@ pub(super) struct YamlError {
 /// # Errors
 /// At the first place where the text is not well formed, or beyond a bound.
 pub(super) fn parse(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::Reader::new(text).documents()
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let as_yaml = || reader::Reader::new(text).documents();
+    if !json::is_likely(text) {
+        return as_yaml();
+    }
+    // What is no JSON may still be YAML in braces. If it is neither, it was meant as what it stayed for longer.
+    json::Reader::new(text).documents().or_else(|json| {
+        as_yaml().map_err(|yaml| {
+            if yaml.position > json.position {
+                yaml
+            } else {
+                json
+            }
+        })
+    })
 }

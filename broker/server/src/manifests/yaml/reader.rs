@@ -6,12 +6,8 @@ use package_broker_crds::validation::FieldPath;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
-use super::{Document, Position, Positions, YamlError, scalar};
+use super::{Document, MAX_DEPTH, MAX_NODES, Position, Positions, YamlError, scalar};
 
-/// Deepest nesting of maps and lists. The kinds need 5.
-const MAX_DEPTH: usize = 64;
-/// Most fields and items in a file, counting again what aliases repeat.
-const MAX_NODES: usize = 200_000;
 /// The key that takes over the fields of another map.
 const MERGE_KEY: &str = "<<";
 
@@ -34,7 +30,7 @@ struct Fields {
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self {
-            parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
+            parser: Parser::new_from_str(text),
             anchors: HashMap::new(),
             nodes: 0,
             fields: HashMap::new(),

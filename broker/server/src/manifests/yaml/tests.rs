@@ -42,6 +42,104 @@ fn json_is_yaml() {
     );
 }
 
+/// What the JSON writers of PHP and Python make of a rocket, and a few things that YAML reads otherwise.
+#[test]
+fn json_is_read_as_json() {
+    let cases = [
+        (
+            r#"{"a": "\ud83d\ude80 \u00e9 \/"}"#,
+            vec![json!({"a": "🚀 é /"})],
+        ),
+        (r#"{"a":1}{"b":2}"#, vec![json!({"a": 1}), json!({"b": 2})]),
+        (
+            "{\"a\":1}\n---\n{\"b\":2}\n---\n",
+            vec![json!({"a": 1}), json!({"b": 2})],
+        ),
+        ("\u{feff}\r\n{\"a\":\r\n1}\r\n", vec![json!({"a": 1})]),
+        (
+            r#"{"a": [1, -0.5, 1e3, true, false, null, {}, [], "\"\\"]}"#,
+            vec![json!({"a": [1, -0.5, 1e3, true, false, null, {}, [], "\"\\"]})],
+        ),
+        (
+            r#"{"yes": "no", "<<": "x", "": "-"}"#,
+            vec![json!({"yes": "no", "<<": "x", "": "-"})],
+        ),
+        ("{}", vec![json!({})]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(values(text), expected, "{text}");
+    }
+    // Not JSON, but YAML.
+    assert_eq!(
+        values("{\"a\": 1, b: yes, # why\n}\n---\nc: d\n"),
+        [json!({"a": 1, "b": true}), json!({"c": "d"})]
+    );
+    assert_eq!(values("{\"a\": 1,}"), [json!({"a": 1})]);
+    let long = format!("{{\"{}\": 1}}", "k".repeat(5000));
+    assert_eq!(values(&long).len(), 1, "names of any length");
+}
+
+#[test]
+fn json_has_places_too() {
+    let text = "{\"é\": 1,\n  \"spec\": {\"list\": [\n    1, {\"x\": 2}]}}\n{\"b\":\n[]}";
+    let documents = parse(text).unwrap();
+    let at = |document: usize, path: FieldPath| {
+        let position = documents[document].positions.of(&path);
+        (position.line, position.column)
+    };
+    let list = FieldPath::root().field("spec").field("list");
+    assert_eq!(at(0, FieldPath::root().field("é")), (1, 2));
+    assert_eq!(at(0, list.clone()), (2, 12));
+    assert_eq!(at(0, list.index(0)), (3, 5));
+    assert_eq!(at(0, list.index(1).field("x")), (3, 9));
+    assert_eq!(at(1, FieldPath::root()), (4, 1));
+}
+
+#[test]
+fn json_is_refused_with_place_and_reason() {
+    let cases = [
+        (
+            "{\"a\": 1,\n \"b\": \"\\ud83d\"}",
+            (2, 7),
+            "a \\u escape that stands for no character",
+        ),
+        ("{\"a\": 1,\n \"a\": 2}", (2, 2), "\"a\" appears twice"),
+        ("{\"a\": 1\n \"b\": 2}", (2, 5), "did not find expected ','"),
+        ("{\"a\": \"x\ty\",\n \"b\": \"\\q\"}", (2, 7), "not YAML"),
+        ("{\"a\": \"open}", (1, 7), "a string is not closed"),
+        ("{\"a\": 99999999999999999999}", (1, 7), "too large"),
+        ("{\"a\": 01}", (1, 7), "invalid number"),
+        ("{\"a\": ", (2, 1), "not YAML"),
+    ];
+    for (text, place, fragment) in cases {
+        let error = error(text);
+        assert!(error.message.contains(fragment), "{text}: {error:?}");
+        assert_eq!(
+            (error.position.line, error.position.column),
+            place,
+            "{text}: {error:?}"
+        );
+    }
+    let deep = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    assert_eq!(values(&deep(60)).len(), 1);
+    assert_eq!(error(&deep(70)).message, "nested too deeply");
+    assert!(error(&deep(100_000)).message.contains("recursion limit"));
+    let many = format!("{{\"a\": [{}1]}}", "1,".repeat(300_000));
+    assert!(error(&many).message.contains("more than 200000"));
+}
+
+#[test]
+fn items_of_a_list_keep_their_places() {
+    let text = "kind: List\nitems:\n- kind: A\n  spec: {x: 1}\n- kind: B\n";
+    let items = parse(text).unwrap().remove(0).into_items();
+    let kinds: Vec<&Value> = items.iter().map(|item| &item.value["kind"]).collect();
+    assert_eq!(kinds, ["A", "B"]);
+    let x = FieldPath::root().field("spec").field("x");
+    assert_eq!(items[0].positions.of(&x).line, 4);
+    assert_eq!(items[1].positions.of(&x).line, 5);
+    assert_eq!(parse("items: 5").unwrap().remove(0).into_items().len(), 0);
+}
+
 #[test]
 fn fields_remember_where_they_stood() {
     let documents =
