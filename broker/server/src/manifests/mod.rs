@@ -5,8 +5,10 @@
 //! line, field and fix, and all of them at once.
 
 mod credentials;
+mod dialect;
 mod files;
 mod load;
+mod object;
 mod problem;
 mod resolve;
 mod secret;

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     ManifestErrors, Manifests, Problem, SecretData, credentials,
-    load::{ObjectKey, Source},
+    object::{ObjectKey, Source},
 };
 
 /// What should run.

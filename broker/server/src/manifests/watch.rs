@@ -116,7 +116,7 @@ fn contents(stamps: &BTreeMap<PathBuf, Stamp>) -> u64 {
         file.hash(&mut hasher);
         // A file beyond the bound is an error to the loader: its stamp says enough.
         match fs::metadata(file) {
-            Ok(meta) if meta.len() <= super::load::MAX_FILE_SIZE => {
+            Ok(meta) if meta.len() <= files::MAX_FILE_SIZE => {
                 fs::read(file).ok().hash(&mut hasher);
             }
             Ok(meta) => (meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut hasher),

@@ -1,6 +1,7 @@
 //! Manifests as users write them, right and wrong.
 
 mod documents;
+mod files;
 mod references;
 
 use std::{fs, path::PathBuf};
@@ -138,36 +139,6 @@ fn the_examples_are_right() {
     let examples = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"));
     let desired = resolve(&load(&[examples]).unwrap()).unwrap();
     assert!(!desired.repositories.is_empty() && !desired.tokens.is_empty());
-}
-
-#[test]
-fn a_file_named_twice_is_read_once_and_a_lone_file_may_have_any_name() {
-    let folder = Folder::with(&[("main.manifest", BROKER)]);
-    let file = folder.path().join("main.manifest");
-    let desired = resolve(&load(&[file.clone(), file]).unwrap()).unwrap();
-    assert!(desired.repositories.is_empty() && desired.tokens.is_empty());
-}
-
-#[test]
-fn what_cannot_be_read_is_said() {
-    let folder = Folder::with(&[("sub/a.yaml", BROKER)]);
-    let missing = folder.path().join("missing.yaml");
-    let binary = folder.path().join("b.yaml");
-    fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
-    let large = folder.path().join("c.yaml");
-    fs::File::create(&large).unwrap().set_len(9 << 20).unwrap();
-    let empty = folder.path().join("empty");
-    fs::create_dir(&empty).unwrap();
-    let cases = [
-        (missing, "missing.yaml: cannot be read: No such file"),
-        (binary, "b.yaml: is not UTF-8; save it as UTF-8"),
-        (large, "c.yaml: is larger than 8 MiB; split it"),
-        (empty, "empty: has no *.yaml, *.yml or *.json files"),
-    ];
-    for (path, expected) in cases {
-        let said = load(&[path]).err().unwrap().to_string();
-        assert!(said.contains(expected), "{said}");
-    }
 }
 
 #[test]
