@@ -78,8 +78,16 @@ pub(super) fn unchanged(bench: &Bench) -> Result<Vec<Row>> {
     let data = broker.data().to_owned();
     drop(broker);
     upstream.take_log()?;
-    let state =
-        || -> Result<Vec<u8>> { Ok(Sha1::digest(fs::read(data.join("state.db"))?).to_vec()) };
+    // What was written and did not come into the file yet is in its log.
+    let state = || -> Result<Vec<u8>> {
+        let log = fs::read(data.join("state.db-wal")).unwrap_or_default();
+        let file = fs::read(data.join("state.db"))?;
+        Ok(Sha1::new()
+            .chain_update(file)
+            .chain_update(log)
+            .finalize()
+            .to_vec())
+    };
     let before = state()?;
     let manifests =
         Manifests::on_loopback().repository("bench", "composer", &upstream.url(), &json!({}));

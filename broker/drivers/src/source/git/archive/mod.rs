@@ -13,7 +13,7 @@ mod zip;
 
 use std::{
     io::{self, Write},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -34,6 +34,11 @@ use super::{
     manifest, mirror::View, session::Session, trouble::Trouble, upstream::Upstream,
     versions::DIST_SCHEME,
 };
+
+/// Beyond this size, in bytes, files are packed one at a time, whatever the number of archives being built: the whole
+/// content of a file is in memory, and what it is packed into.
+const LARGE_FILE: u64 = 8 << 20;
+static ONE_LARGE_FILE: Mutex<()> = Mutex::new(());
 
 /// Builds the archive that is wanted into `sink`.
 ///
@@ -226,14 +231,18 @@ impl Job {
             }))
         };
         // The whole content is in memory for a moment, so it is bounded before it is read.
-        if repository
+        let size = repository
             .find_header(file.blob)
             .map_err(Trouble::damaged)?
-            .size()
-            > self.limit
-        {
+            .size();
+        if size > self.limit {
             return Err(too_large());
         }
+        let _turn = (size > LARGE_FILE).then(|| {
+            ONE_LARGE_FILE
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        });
         let content = repository
             .find_object(file.blob)
             .map_err(Trouble::damaged)?;
