@@ -171,7 +171,7 @@ impl AsWrite for Connection<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::get;
+    use super::super::{Delivery, get};
     use super::*;
 
     #[test]
@@ -195,6 +195,41 @@ mod tests {
         assert_eq!(server.count("/hello"), 1);
         assert_eq!(log[0].authorization.as_deref(), Some("Bearer x"));
         assert_eq!(log[1].status, 404);
+    }
+
+    #[test]
+    fn bodies_arrive_as_they_are_delivered() {
+        let server = HttpServer::start(|request| {
+            let response = Response::new(200, "text/plain", "0123456789");
+            response.delivered(match request.path.as_str() {
+                "/cut" => Delivery::Cut(4),
+                "/paced" => Delivery::Paced(3, Duration::from_millis(1)),
+                "/unannounced" => Delivery::Unannounced,
+                _ => Delivery::Whole,
+            })
+        })
+        .unwrap();
+        let ask = |path: &str| get(&format!("{}{path}", server.url()), &[]);
+        for path in ["/whole", "/paced", "/unannounced"] {
+            assert_eq!(ask(path).unwrap().text(), "0123456789", "{path}");
+        }
+        let unannounced = ask("/unannounced").unwrap();
+        assert_eq!(unannounced.header("content-length"), None);
+        assert!(ask("/cut").is_err());
+    }
+
+    #[test]
+    fn a_head_that_breaks_off_is_no_answer() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let breaking = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            assert!((&stream).read(&mut head).unwrap() > 0);
+            (&stream).write_all(b"HTTP/1.1 200 OK\r\nA: b\r\n").unwrap();
+        });
+        assert!(get(&url, &[]).is_err());
+        breaking.join().unwrap();
     }
 
     #[test]
