@@ -5,6 +5,7 @@
 
 mod cache;
 mod database;
+mod source;
 mod storage;
 
 /// Makes one test of each promise, given an expression that opens the driver anew as `$open`.
