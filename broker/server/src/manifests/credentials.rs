@@ -6,29 +6,38 @@ use http::{HeaderName, HeaderValue, header};
 use package_broker_crds::{RepositoryType, validation::nearest};
 use secrecy::ExposeSecret;
 
-use super::SecretData;
+use super::{SecretData, pem};
 
-/// What a source can be asked with.
-const HTTP_KEYS: [&str; 7] = [
-    "username", "password", "token", "header", "tls.crt", "tls.key", "ca.crt",
-];
+/// What a source can be asked with over http, with and without TLS.
+const HTTP_KEYS: [&str; 4] = ["username", "password", "token", "header"];
+const TLS_KEYS: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 const SSH_KEYS: [&str; 2] = ["ssh-privatekey", "known_hosts"];
 
-/// What is wrong, and what to do; reads on from `Secret "name"`.
-pub(super) type Mistake = (String, String);
+/// What is wrong with a Secret.
+pub(super) struct Mistake {
+    /// The key whose value is wrong by itself; none when the Secret as a whole does not fit.
+    pub(super) key: Option<String>,
+    /// Reads on from the key, or from `Secret "name"`.
+    pub(super) message: String,
+    pub(super) fix: String,
+}
+
+impl Mistake {
+    fn of_whole(message: String, fix: impl Into<String>) -> Self {
+        Self {
+            key: None,
+            message,
+            fix: fix.into(),
+        }
+    }
+}
 
 /// All reasons why the Secret cannot serve a source of that type and URL.
 pub(super) fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<Mistake> {
-    let ssh = kind == RepositoryType::Git && is_ssh(url);
-    let (usable, foreign) = if ssh {
-        (&SSH_KEYS[..], &HTTP_KEYS[..])
-    } else {
-        (&HTTP_KEYS[..], &SSH_KEYS[..])
-    };
+    let (over, usable) = usable(kind, url);
     let mut mistakes = misspelt(data);
     if !data.keys().any(|key| usable.contains(&key.as_str())) && mistakes.is_empty() {
-        let over = if ssh { "ssh" } else { "http" };
-        mistakes.push((
+        mistakes.push(Mistake::of_whole(
             format!(
                 "has no credentials for a {} source over {over}",
                 kind.as_str()
@@ -36,18 +45,42 @@ pub(super) fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<M
             format!("give it some of the keys {}", usable.join(", ")),
         ));
     }
-    for key in foreign.iter().filter(|key| data.contains_key(**key)) {
-        mistakes.push((
+    for key in known().filter(|key| !usable.contains(key) && data.contains_key(*key)) {
+        let fix = if TLS_KEYS.contains(&key) && over == "http" {
+            "use https, or remove that key"
+        } else {
+            "remove that key"
+        };
+        mistakes.push(Mistake::of_whole(
             format!("has {key}, which this URL cannot use"),
-            "remove that key".to_owned(),
+            fix,
         ));
     }
     mistakes.extend(incomplete(data));
-    mistakes.extend(
-        data.iter()
-            .filter_map(|(key, value)| malformed(key, value.expose_secret())),
-    );
+    mistakes.extend(data.iter().filter_map(|(key, value)| {
+        let (message, fix) = malformed(key, value.expose_secret())?;
+        Some(Mistake {
+            key: Some(key.clone()),
+            message,
+            fix: fix.to_owned(),
+        })
+    }));
     mistakes
+}
+
+fn known() -> impl Iterator<Item = &'static str> {
+    HTTP_KEYS.into_iter().chain(TLS_KEYS).chain(SSH_KEYS)
+}
+
+/// The protocol that the URL is read over, and the keys that make sense there.
+fn usable(kind: RepositoryType, url: &str) -> (&'static str, Vec<&'static str>) {
+    if kind == RepositoryType::Git && is_ssh(url) {
+        ("ssh", SSH_KEYS.to_vec())
+    } else if url.starts_with("http:") {
+        ("http", HTTP_KEYS.to_vec())
+    } else {
+        ("https", HTTP_KEYS.into_iter().chain(TLS_KEYS).collect())
+    }
 }
 
 /// Whether git reads the URL over ssh: `ssh://…` or `user@host:path`.
@@ -57,15 +90,12 @@ fn is_ssh(url: &str) -> bool {
 
 /// Other keys may be there for other readers of the Secret, but not misspelt ones.
 fn misspelt(data: &SecretData) -> Vec<Mistake> {
-    let known = || HTTP_KEYS.into_iter().chain(SSH_KEYS);
     data.keys()
         .filter(|key| !known().any(|known| known == key.as_str()))
         .filter_map(|key| Some((key, nearest(key, known())?)))
         .map(|(key, meant)| {
-            (
-                format!("has an unknown key {key}"),
-                format!("did you mean {meant}?"),
-            )
+            let message = format!("has an unknown key {key}");
+            Mistake::of_whole(message, format!("did you mean {meant}?"))
         })
         .collect()
 }
@@ -81,7 +111,7 @@ fn incomplete(data: &SecretData) -> Vec<Mistake> {
     ] {
         for (there, missing) in [(a, b), (b, a)] {
             if has(there) && !has(missing) {
-                mistakes.push((
+                mistakes.push(Mistake::of_whole(
                     format!("has {there} but no {missing}"),
                     format!("add the key {missing}"),
                 ));
@@ -93,21 +123,21 @@ fn incomplete(data: &SecretData) -> Vec<Mistake> {
         .filter(|key| has(key))
         .collect();
     if ways.len() > 1 {
-        mistakes.push((
+        mistakes.push(Mistake::of_whole(
             format!("has {}", ways.join(" and ")),
-            "keep one of them".to_owned(),
+            "keep one of them",
         ));
     }
     mistakes
 }
 
-fn malformed(key: &str, value: &[u8]) -> Option<Mistake> {
-    let mistake =
-        |message: &str, fix: &str| Some((format!("has a {key} that {message}"), fix.to_owned()));
+/// What is wrong with the value of a key, whatever it is used for.
+fn malformed(key: &str, value: &[u8]) -> Option<(String, &'static str)> {
+    let mistake = |message: &str, fix: &'static str| Some((message.to_owned(), fix));
     let text = str::from_utf8(value)
         .unwrap_or_default()
         .trim_end_matches(['\r', '\n']);
-    if !HTTP_KEYS.contains(&key) && !SSH_KEYS.contains(&key) {
+    if !known().any(|known| known == key) {
         return None;
     }
     if text.is_empty() {
@@ -123,14 +153,13 @@ fn malformed(key: &str, value: &[u8]) -> Option<Mistake> {
             "is not of lines Name: value",
             "write for instance PRIVATE-TOKEN: abc",
         ),
-        "tls.crt" | "ca.crt" if !text.contains("-----BEGIN CERTIFICATE-----") => mistake(
-            "is not a certificate in PEM",
-            "begin it with -----BEGIN CERTIFICATE-----",
-        ),
-        "tls.key" | "ssh-privatekey" if !text.contains("PRIVATE KEY-----") => mistake(
-            "is not a private key in PEM or OpenSSH form",
-            "write the key file as it is",
-        ),
+        "tls.crt" | "ca.crt" => {
+            pem::check(text, "a certificate", |label| label == "CERTIFICATE").err()
+        }
+        "tls.key" | "ssh-privatekey" => pem::check(text, "a private key", |label| {
+            label.ends_with("PRIVATE KEY")
+        })
+        .err(),
         "known_hosts" if !text.lines().any(is_known_host) => mistake(
             "names no host",
             "write the output of ssh-keyscan, after you compared it",

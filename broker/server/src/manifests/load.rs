@@ -10,18 +10,18 @@ use package_broker_crds::validation::{FieldError, FieldPath, admit, admit_update
 use serde_json::Value;
 
 use super::{
-    ManifestErrors, Problem, SecretData,
+    ManifestErrors, Problem,
     dialect::{Dialect, dialect},
     files,
     object::{Object, ObjectKey, Source},
-    secret,
+    secret::{self, Secret},
     yaml::{self, Document},
 };
 
 /// Documents that are right each on its own. [`resolve`](super::resolve) judges them together.
 pub(crate) struct Manifests {
     pub(super) objects: Vec<Object>,
-    pub(super) secrets: HashMap<ObjectKey, SecretData>,
+    pub(super) secrets: HashMap<ObjectKey, Secret>,
 }
 
 /// Reads files and folders: of a folder the visible `*.yaml`, `*.yml` and `*.json` files at its top
@@ -67,6 +67,13 @@ impl Manifests {
                 problems.extend(errors.into_iter().map(|error| object.source.problem(error)));
             }
         }
+        for (key, secret) in &self.secrets {
+            let Some(old) = previous.secrets.get(key) else {
+                continue;
+            };
+            let errors = secret.check_change_from(old);
+            problems.extend(errors.into_iter().map(|error| secret.source.problem(error)));
+        }
         ManifestErrors::check(problems)
     }
 }
@@ -74,7 +81,7 @@ impl Manifests {
 #[derive(Default)]
 struct Loader {
     objects: Vec<Object>,
-    secrets: HashMap<ObjectKey, SecretData>,
+    secrets: HashMap<ObjectKey, Secret>,
     /// Where each name was declared, also of documents with mistakes.
     declared: HashMap<ObjectKey, String>,
     problems: Vec<Problem>,
@@ -120,8 +127,8 @@ impl Loader {
                         source,
                     });
                 }),
-                Ok(Dialect::Secret) => secret::read(&document.value).map(|data| {
-                    self.secrets.insert(key, data);
+                Ok(Dialect::Secret) => secret::read(&document.value, &source).map(|secret| {
+                    self.secrets.insert(key, secret);
                 }),
                 Err(error) => Err(vec![error]),
             });

@@ -5,10 +5,12 @@
 //! line, field and fix, and all of them at once.
 
 mod credentials;
+mod dangling;
 mod dialect;
 mod files;
 mod load;
 mod object;
+mod pem;
 mod problem;
 mod resolve;
 mod secret;

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use package_broker_core::domain::token::{self, TokenHash};
 use package_broker_crds::{
     AccessToken, PackageBroker, Repository, RepositoryType,
-    validation::{Admitted, FieldError, FieldPath, nearest},
+    validation::{Admitted, FieldError, FieldPath},
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     ManifestErrors, Manifests, Problem, SecretData, credentials,
+    dangling::{dangling, names_in, no_broker, path_of},
     object::{ObjectKey, Source},
+    secret::Secret,
 };
 
 /// What should run.
@@ -73,7 +75,7 @@ struct At<'a> {
 }
 
 struct Resolver<'a> {
-    secrets: &'a HashMap<ObjectKey, SecretData>,
+    secrets: &'a HashMap<ObjectKey, Secret>,
     /// By namespace and name.
     brokers: HashMap<(&'a str, &'a str), &'a PackageBroker>,
     repositories: HashMap<(&'a str, &'a str), &'a Repository>,
@@ -128,11 +130,25 @@ impl<'a> Resolver<'a> {
         let reference = spec.credentials_secret_ref.as_ref()?;
         let path = ["spec", "credentialsSecretRef", "name"];
         let name = reference.name.as_str();
-        let data = self.secret(name, &path, at)?;
-        for (message, fix) in credentials::check(spec.type_, &spec.url, data) {
-            self.refuse(at, &path, format!("Secret {name:?} {message}"), fix);
+        let secret = self.secret(name, &path, at)?;
+        for mistake in credentials::check(spec.type_, &spec.url, &secret.data) {
+            let problem = match &mistake.key {
+                Some(key) => {
+                    let error = FieldError::new(secret.path(key), mistake.message, mistake.fix);
+                    secret.source.problem(error)
+                }
+                None => {
+                    let message = format!("Secret {name:?} {}", mistake.message);
+                    let error = FieldError::new(path_of(&path), message, mistake.fix);
+                    at.source.problem(error)
+                }
+            };
+            // Several Repositories may use the Secret.
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
         }
-        Some(data.clone())
+        Some(secret.data.clone())
     }
 
     /// What the guard of requests would refuse at every sync is refused here once.
@@ -158,7 +174,8 @@ impl<'a> Resolver<'a> {
         }
         let reference = spec.existing_secret_ref.as_ref()?;
         let (name, key) = (reference.name.as_str(), reference.key.as_str());
-        let data = self.secret(name, &["spec", "existingSecretRef", "name"], at)?;
+        let secret = self.secret(name, &["spec", "existingSecretRef", "name"], at)?;
+        let data = &secret.data;
         let path = ["spec", "existingSecretRef", "key"];
         let Some(value) = data.get(key) else {
             let keys: Vec<&str> = data.keys().map(String::as_str).collect();
@@ -233,9 +250,9 @@ impl<'a> Resolver<'a> {
         broker
     }
 
-    fn secret(&mut self, name: &str, path: &[&str], at: At<'_>) -> Option<&'a SecretData> {
-        let data = self.secrets.get(&ObjectKey::secret(at.namespace, name));
-        if data.is_none() {
+    fn secret(&mut self, name: &str, path: &[&str], at: At<'_>) -> Option<&'a Secret> {
+        let secret = self.secrets.get(&ObjectKey::secret(at.namespace, name));
+        if secret.is_none() {
             let keys: Vec<(&str, &str)> = self
                 .secrets
                 .keys()
@@ -245,7 +262,7 @@ impl<'a> Resolver<'a> {
             let error = dangling(path_of(path), "Secret", name, &known, at.namespace);
             self.problems.push(at.source.problem(error));
         }
-        data
+        secret
     }
 
     fn refuse(
@@ -259,50 +276,5 @@ impl<'a> Resolver<'a> {
             at.source
                 .problem(FieldError::new(path_of(path), message, fix)),
         );
-    }
-}
-
-fn path_of(fields: &[&str]) -> FieldPath {
-    fields
-        .iter()
-        .fold(FieldPath::root(), |path, field| path.field(field))
-}
-
-fn names_in<'n>(
-    keys: impl Iterator<Item = &'n (&'n str, &'n str)>,
-    namespace: &str,
-) -> Vec<&'n str> {
-    let mut names: Vec<&str> = keys
-        .filter(|(found, _)| *found == namespace)
-        .map(|(_, name)| *name)
-        .collect();
-    names.sort_unstable();
-    names
-}
-
-fn dangling(
-    path: FieldPath,
-    kind: &str,
-    name: &str,
-    known: &[&str],
-    namespace: &str,
-) -> FieldError {
-    let fix = match (nearest(name, known.iter().copied()), known) {
-        (Some(meant), _) => format!("did you mean {meant}?"),
-        (None, []) => format!("add a {kind} of that name to the manifests"),
-        (None, known) => format!("add it, or name one of: {}", known.join(", ")),
-    };
-    FieldError::new(
-        path,
-        format!("there is no {kind} {name:?} in namespace {namespace}"),
-        fix,
-    )
-}
-
-fn no_broker() -> Problem {
-    Problem {
-        message: "there is no PackageBroker among the manifests".to_owned(),
-        fix: "add one; an empty spec ({}) will do".to_owned(),
-        ..Problem::default()
     }
 }

@@ -1,8 +1,10 @@
 //! Manifests as users write them, right and wrong.
 
+mod credentials;
 mod documents;
 mod files;
 mod references;
+mod secrets;
 
 use std::{fs, path::PathBuf};
 
@@ -96,7 +98,7 @@ fn reads_files_and_folders_with_several_documents() {
              spec:\n  brokerRef: {name: main}\n  type: git\n  url: ssh://git@git.example.com/acme/lib.git\n  \
              credentialsSecretRef: {name: deploy-key}\n---\napiVersion: v1\nkind: Secret\ntype: Opaque\n\
              metadata: {name: deploy-key}\nstringData:\n  ssh-privatekey: |\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    \
-             x\n    -----END OPENSSH PRIVATE KEY-----\n  known_hosts: git.example.com ssh-ed25519 AAAA\n",
+             AAAA\n    -----END OPENSSH PRIVATE KEY-----\n  known_hosts: git.example.com ssh-ed25519 AAAA\n",
         ),
         (
             "c.json",

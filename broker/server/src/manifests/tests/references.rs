@@ -3,25 +3,26 @@
 use super::{BROKER, TOKEN, check, problems};
 
 /// A `PackageBroker` on lines 1 to 4, and a Repository whose spec begins on line 9.
-fn repository(spec: &str) -> String {
+pub(super) fn repository(spec: &str) -> String {
     format!(
         "{BROKER}---\napiVersion: package.broker/v1alpha1\nkind: Repository\nmetadata: {{name: acme}}\nspec:\n{spec}"
     )
 }
 
 /// The same with a Secret `creds` that holds these lines of `stringData`.
-fn with_secret(spec: &str, data: &str) -> String {
+pub(super) fn with_secret(spec: &str, data: &str) -> String {
     format!(
         "{}\n  credentialsSecretRef:\n    name: creds\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: creds}}\nstringData:\n{data}\n",
         repository(spec)
     )
 }
 
-const COMPOSER: &str =
+pub(super) const COMPOSER: &str =
     "  brokerRef: {name: main}\n  type: composer\n  url: https://repo.example.com";
-const GIT: &str =
+pub(super) const GIT: &str =
     "  brokerRef: {name: main}\n  type: git\n  url: https://git.example.com/acme/lib.git";
-const SSH: &str = "  brokerRef: {name: main}\n  type: git\n  url: git@git.example.com:acme/lib.git";
+pub(super) const SSH: &str =
+    "  brokerRef: {name: main}\n  type: git\n  url: git@git.example.com:acme/lib.git";
 
 /// A token after a broker, a Repository `acme` and a Secret `ci`; its spec begins on line 22.
 fn token(spec: &str) -> String {
@@ -197,145 +198,4 @@ fn egress() {
         let spec = format!("  brokerRef: {{name: main}}\n  type: git\n  url: {allowed}\n");
         assert_eq!(problems(&repository(&spec)), []);
     }
-}
-
-const CERTIFICATE: &str = "'-----BEGIN CERTIFICATE-----'";
-const KEY: &str = "'-----BEGIN PRIVATE KEY-----'";
-
-#[test]
-fn usable_credentials() {
-    let tls = format!("  tls.crt: {CERTIFICATE}\n  tls.key: {KEY}\n  ca.crt: {CERTIFICATE}");
-    let ssh = format!(
-        "  ssh-privatekey: {KEY}\n  known_hosts: |\n    # git\n    git.example.com ssh-ed25519 AAAA"
-    );
-    let usable = [
-        (COMPOSER, "  username: me\n  password: hunter2"),
-        (COMPOSER, "  token: hunter2"),
-        (COMPOSER, "  token: |\n    hunter2"),
-        (
-            COMPOSER,
-            "  header: |\n    PRIVATE-TOKEN: hunter2\n    X-Team: acme",
-        ),
-        (COMPOSER, "  token: hunter2\n  argocd-project: x"),
-        (COMPOSER, tls.as_str()),
-        (GIT, "  username: me\n  password: hunter2"),
-        (SSH, ssh.as_str()),
-    ];
-    for (spec, data) in usable {
-        assert_eq!(problems(&with_secret(spec, data)), [], "{data}");
-    }
-}
-
-/// Each Secret is refused for a source of that kind, at the reference to it.
-fn check_unusable(spec: &str, cases: &[(&str, &str)]) {
-    for (data, fragment) in cases {
-        let problems = problems(&with_secret(spec, data));
-        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert!(
-            said.iter().any(|said| said.contains(fragment)),
-            "{data}\n{said:?}"
-        );
-        let field = "spec.credentialsSecretRef.name";
-        assert!(
-            problems.iter().all(|p| p.line == 14 && p.field == field),
-            "{said:?}"
-        );
-        assert!(
-            !said.iter().any(|said| said.contains("hunter2")),
-            "{said:?}"
-        );
-    }
-}
-
-#[test]
-fn incomplete_credentials() {
-    check_unusable(
-        COMPOSER,
-        &[
-            (
-                "  argocd-project: hunter2",
-                "Secret \"creds\" has no credentials for a composer source over http; give it some of the keys username, password, token",
-            ),
-            (
-                "  username: hunter2",
-                "has username but no password; add the key password",
-            ),
-            ("  password: hunter2", "has password but no username"),
-            (
-                "  username: me\n  password: hunter2\n  token: hunter2",
-                "has username and token; keep one of them",
-            ),
-            (
-                "  token: hunter2\n  header: 'A: hunter2'",
-                "has token and header; keep one of them",
-            ),
-            (
-                "  tokn: hunter2",
-                "has an unknown key tokn; did you mean token?",
-            ),
-            (
-                "  tls.crt: '-----BEGIN CERTIFICATE-----'",
-                "has tls.crt but no tls.key",
-            ),
-            (
-                "  token: hunter2\n  ssh-privatekey: '-----BEGIN PRIVATE KEY-----'\n  known_hosts: a b c",
-                "has ssh-privatekey, which this URL cannot use",
-            ),
-        ],
-    );
-}
-
-#[test]
-fn malformed_credentials() {
-    check_unusable(
-        COMPOSER,
-        &[
-            ("  token: ''", "has a token that is empty or not text"),
-            (
-                "  token: |\n    hunter2\n    more",
-                "has a token that spans several lines",
-            ),
-            (
-                "  username: 'a:hunter2'\n  password: hunter2",
-                "has a username that contains a colon",
-            ),
-            (
-                "  header: hunter2",
-                "has a header that is not of lines Name: value",
-            ),
-            (
-                "  header: 'Host: hunter2'",
-                "has a header that is not of lines Name: value",
-            ),
-            (
-                "  ca.crt: hunter2",
-                "has a ca.crt that is not a certificate in PEM",
-            ),
-        ],
-    );
-}
-
-#[test]
-fn unusable_ssh_credentials() {
-    check_unusable(
-        SSH,
-        &[
-            (
-                "  token: hunter2",
-                "has no credentials for a git source over ssh; give it some of the keys ssh-privatekey, known_hosts",
-            ),
-            (
-                "  ssh-privatekey: '-----BEGIN PRIVATE KEY-----'",
-                "has ssh-privatekey but no known_hosts",
-            ),
-            (
-                "  ssh-privatekey: hunter2\n  known_hosts: a b c",
-                "has a ssh-privatekey that is not a private key",
-            ),
-            (
-                "  ssh-privatekey: '-----BEGIN PRIVATE KEY-----'\n  known_hosts: hunter2",
-                "has a known_hosts that names no host",
-            ),
-        ],
-    );
 }
