@@ -1,15 +1,19 @@
 //! Which documents are read.
 
+use std::sync::OnceLock;
+
 use package_broker_crds::{
     API_VERSION, GROUP,
-    validation::{FieldError, FieldPath, Kind, nearest},
+    validation::{FieldError, FieldPath, Kind, Structure, nearest},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Whose schema a document is held against.
 pub(super) enum Dialect {
     Ours,
     Secret,
+    /// A `v1` `List`, as `kubectl get` writes it: its items count as documents.
+    List,
 }
 
 /// Which documents are read; everything else has no place among these manifests.
@@ -38,6 +42,7 @@ pub(super) fn dialect(document: &Value) -> Result<Dialect, FieldError> {
     };
     match (version, kind) {
         ("v1", "Secret") => Ok(Dialect::Secret),
+        ("v1", "List") => Ok(Dialect::List),
         // A wrong version or a mistyped kind: admission knows the words for it.
         _ if is_ours || version.split('/').next() == Some(GROUP) => Ok(Dialect::Ours),
         _ => Err(foreign(&root, kind)),
@@ -47,9 +52,54 @@ pub(super) fn dialect(document: &Value) -> Result<Dialect, FieldError> {
 fn foreign(root: &FieldPath, kind: &str) -> FieldError {
     let known = Kind::ALL.iter().map(|kind| kind.as_str()).chain(["Secret"]);
     let fix = match nearest(kind, known) {
+        _ if kind.ends_with("List") => {
+            "write its items as documents of their own, or apiVersion: v1 and kind: List".to_owned()
+        }
         Some("Secret") => "write apiVersion: v1 and kind: Secret".to_owned(),
         Some(meant) => format!("write apiVersion: {API_VERSION} and kind: {meant}"),
         None => format!("keep only kinds of {API_VERSION} and v1 Secrets here"),
     };
     FieldError::new(root.field("kind"), "is not a kind that is read here", fix)
+}
+
+/// Checks a `v1` `List` but for its items.
+///
+/// # Errors
+/// All mistakes in it.
+pub(super) fn check_list(document: &Value) -> Result<(), Vec<FieldError>> {
+    static STRUCTURE: OnceLock<Result<Structure, String>> = OnceLock::new();
+    let structure = STRUCTURE
+        .get_or_init(|| Structure::new(&list_schema()))
+        .as_ref()
+        .map_err(|problem| {
+            let fix = "report this as a defect of the program";
+            vec![FieldError::new(FieldPath::root(), problem, fix)]
+        })?;
+    let errors = structure.check(&structure.complete(document));
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
+}
+
+fn list_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "Always v1."},
+            "kind": {"type": "string", "description": "Always List."},
+            "metadata": {
+                "type": "object",
+                "properties": {
+                    "continue": {"type": "string"},
+                    "remainingItemCount": {"type": "integer"},
+                    "resourceVersion": {"type": "string"},
+                    "selfLink": {"type": "string"},
+                },
+            },
+            "items": {"type": "array", "description": "The documents.", "items": {"type": "object"}},
+        },
+    })
 }

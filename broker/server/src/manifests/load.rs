@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     ManifestErrors, Problem,
-    dialect::{Dialect, dialect},
+    dialect::{Dialect, check_list, dialect},
     files,
     object::{Object, ObjectKey, Source},
     secret::{self, Secret},
@@ -25,7 +25,8 @@ pub(crate) struct Manifests {
 }
 
 /// Reads files and folders: of a folder the visible `*.yaml`, `*.yml` and `*.json` files at its top
-/// level. A file may hold several documents: the three kinds of this group, and `v1/Secret`.
+/// level. A file may hold several documents: the three kinds of this group, `v1/Secret`, and `v1/List`
+/// with such items.
 ///
 /// Reads from disk: call it where blocking is allowed.
 ///
@@ -113,29 +114,64 @@ impl Loader {
 
     fn document(&mut self, file: &Arc<Path>, document: Document) {
         let key = ObjectKey::of(&document.value);
-        let source = Source::new(file, document.positions, &key);
-        let outcome = self
-            .unique(&key, &source)
-            .and(match dialect(&document.value) {
-                Ok(Dialect::Ours) => admit(&document.value).map(|admitted| {
-                    let source = source.clone();
-                    let document = document.value;
-                    self.objects.push(Object {
-                        key,
-                        admitted,
-                        document,
-                        source,
-                    });
-                }),
-                Ok(Dialect::Secret) => secret::read(&document.value, &source).map(|secret| {
-                    self.secrets.insert(key, secret);
-                }),
-                Err(error) => Err(vec![error]),
-            });
-        if let Err(errors) = outcome {
-            self.problems
-                .extend(errors.into_iter().map(|error| source.problem(error)));
+        let dialect = dialect(&document.value);
+        if matches!(dialect, Ok(Dialect::List)) {
+            return self.list(file, &key, document);
         }
+        let source = Source::new(file, document.positions, &key);
+        let outcome = match dialect {
+            Ok(Dialect::Ours) => self.ours(key, document.value, &source),
+            Ok(Dialect::Secret) => self.secret(key, &document.value, &source),
+            Ok(Dialect::List) => Ok(()),
+            Err(error) => Err(vec![error]),
+        };
+        self.tell(&source, outcome);
+    }
+
+    fn list(&mut self, file: &Arc<Path>, key: &ObjectKey, document: Document) {
+        match check_list(&document.value) {
+            Ok(()) => {
+                for item in document.into_items() {
+                    self.document(file, item);
+                }
+            }
+            errors => self.tell(&Source::new(file, document.positions, key), errors),
+        }
+    }
+
+    fn tell(&mut self, source: &Source, outcome: Result<(), Vec<FieldError>>) {
+        let errors = outcome.err().into_iter().flatten();
+        self.problems
+            .extend(errors.map(|error| source.problem(error)));
+    }
+
+    fn ours(
+        &mut self,
+        key: ObjectKey,
+        document: Value,
+        source: &Source,
+    ) -> Result<(), Vec<FieldError>> {
+        self.unique(&key, source)?;
+        let admitted = admit(&document)?;
+        self.objects.push(Object {
+            key,
+            admitted,
+            document,
+            source: source.clone(),
+        });
+        Ok(())
+    }
+
+    fn secret(
+        &mut self,
+        key: ObjectKey,
+        document: &Value,
+        source: &Source,
+    ) -> Result<(), Vec<FieldError>> {
+        self.unique(&key, source)?;
+        let secret = secret::read(document, source)?;
+        self.secrets.insert(key, secret);
+        Ok(())
     }
 
     fn unique(&mut self, key: &ObjectKey, source: &Source) -> Result<(), Vec<FieldError>> {
