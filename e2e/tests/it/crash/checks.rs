@@ -22,7 +22,9 @@ impl Campaign {
             let lost: Vec<_> = known.difference(&versions).collect();
             assert!(lost.is_empty(), "{name} has lost {lost:?}");
         }
+        let whole: BTreeSet<&String> = self.archives.values().collect();
         for (path, sha1) in &acknowledged.archives {
+            assert!(whole.contains(sha1), "{path} was served in parts");
             let answer = client.get(path).unwrap();
             assert_eq!(answer.status, 200, "{path}: {}", answer.text());
             assert_eq!(sha1_of(&answer.body), *sha1, "{path}");
