@@ -1,6 +1,6 @@
 //! Mistakes that a document shows by itself.
 
-use super::{check, problems};
+use super::check;
 
 #[test]
 fn yaml() {
@@ -260,51 +260,6 @@ fn specs() {
             5,
             "spec.packagist.enabled",
             "write true or false",
-        ),
-    ]);
-}
-
-/// What `kubectl get -o yaml` writes.
-#[test]
-fn items_of_lists_are_documents() {
-    let list = |items: &str| {
-        format!("apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n{items}")
-    };
-    let broker = "- apiVersion: package.broker/v1alpha1\n  kind: PackageBroker\n  metadata: {name: a, uid: x}\n  spec: {}\n";
-    let secret = "- apiVersion: v1\n  kind: Secret\n  metadata: {name: s}\n";
-    let nested = "- apiVersion: v1\n  kind: List\n  items:\n  - apiVersion: v1\n    kind: Secret\n    metadata: {name: t}\n";
-    assert_eq!(problems(&list(&format!("{broker}{secret}{nested}"))), []);
-    check(&[
-        (
-            &list(&broker.replace("spec: {}", "spec: {externalURL: x}")),
-            8,
-            "spec.externalURL",
-            "PackageBroker \"a\": spec.externalURL: unknown field; did you mean externalUrl?",
-        ),
-        (
-            &list(&format!("{broker}{broker}")),
-            11,
-            "metadata.name",
-            "is declared twice, first at",
-        ),
-        (
-            &list(&format!("{broker}- apiVersion: v1\n  kind: Pod\n")),
-            10,
-            "kind",
-            "is not a kind that is read here",
-        ),
-        (&list("- text\n"), 5, "items[0]", "is a string, not a map"),
-        (
-            "apiVersion: v1\nkind: List\nitem: []\nitems: []\n",
-            3,
-            "item",
-            "did you mean items?",
-        ),
-        (
-            "apiVersion: v1\nkind: List\n",
-            1,
-            "items",
-            "is required; add items (The documents)",
         ),
     ]);
 }

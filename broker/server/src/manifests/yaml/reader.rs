@@ -44,8 +44,9 @@ impl<'a> Reader<'a> {
                 Event::StreamStart
                 | Event::StreamEnd
                 | Event::Nothing
-                | Event::DocumentStart(_)
-                | Event::DocumentEnd => {}
+                | Event::DocumentStart(_) => {}
+                // An anchor belongs to its document.
+                Event::DocumentEnd => self.anchors.clear(),
                 node => {
                     let start = position(span);
                     let value = self.node(node, span, &FieldPath::root(), 0)?;
@@ -153,7 +154,7 @@ impl<'a> Reader<'a> {
         self.anchors.get(&anchor).cloned().ok_or_else(|| {
             fail(
                 span,
-                "an alias of something that is not complete yet",
+                "an alias of something that is in another document, or not complete yet",
                 "write the value out",
             )
         })
