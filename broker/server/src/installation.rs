@@ -8,7 +8,7 @@ use package_broker_core::domain::{
     installation::{Installation, Limits},
     names::RepositoryName,
     patterns::{NameFilter, NamePattern},
-    repository::{Credentials, Repository, SourceKind, SyncMode},
+    repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
     scope::Scope,
 };
 use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
@@ -66,6 +66,7 @@ fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> Repos
             .as_ref()
             .and_then(|git| git.path.as_deref())
             .map(|path| path.trim_matches('/').to_owned()),
+        bucket: BucketAccess::default(),
         credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
         public: false,
     }
@@ -87,6 +88,7 @@ fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
         interval: sync.interval.duration(),
         timeout: sync.timeout.duration(),
         path: None,
+        bucket: BucketAccess::default(),
         credentials: Credentials::default(),
         public: true,
     })

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         patterns::NameFilter,
-        repository::{Credentials, SourceKind},
+        repository::{BucketAccess, Credentials, SourceKind},
     };
 
     fn repository(name: &str, priority: i32, include: &[&str], public: bool) -> Repository {
@@ -144,6 +144,7 @@ mod tests {
             interval: Duration::from_mins(1),
             timeout: Duration::from_mins(1),
             path: None,
+            bucket: BucketAccess::default(),
             credentials: Credentials::default(),
             public,
         }

@@ -15,7 +15,7 @@ pub enum SourceKind {
     Composer,
     /// A git repository that holds one package.
     Git,
-    /// A folder of package archives.
+    /// A folder or a bucket of package archives.
     Artifact,
 }
 
@@ -40,6 +40,27 @@ pub enum SyncMode {
     Lazy,
 }
 
+/// Where the bucket of an `s3:` URL is, and how it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketAccess {
+    /// The URL of the service; `None` is that of AWS in the region.
+    pub endpoint: Option<String>,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Whether the bucket's name is in the path of a request, not in its host; `None` lets the driver decide.
+    pub path_style: Option<bool>,
+}
+
+impl Default for BucketAccess {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            path_style: None,
+        }
+    }
+}
+
 /// One source of packages, ready to be read.
 #[derive(Clone, Debug)]
 pub struct Repository {
@@ -61,6 +82,8 @@ pub struct Repository {
     pub timeout: Duration,
     /// The folder of the package inside a git repository, without slashes at its ends.
     pub path: Option<String>,
+    /// For archives in a bucket, how that is asked for.
+    pub bucket: BucketAccess,
     /// What the source is asked with.
     pub credentials: Credentials,
     /// A public repository is never asked for names that private ones claim (design rule 2).
@@ -80,6 +103,7 @@ impl Repository {
             interval,
             timeout,
             path,
+            bucket,
             credentials,
             public,
         } = self;
@@ -91,12 +115,13 @@ impl Repository {
                 &other.priority,
                 &other.filter,
             )
-            && (mode, interval, timeout, path, public)
+            && (mode, interval, timeout, path, bucket, public)
                 == (
                     &other.mode,
                     &other.interval,
                     &other.timeout,
                     &other.path,
+                    &other.bucket,
                     &other.public,
                 )
             && credentials.same_as(&other.credentials)

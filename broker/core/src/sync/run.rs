@@ -41,6 +41,9 @@ pub(crate) fn fingerprint(repository: &Repository) -> String {
         hash.update([0]);
     }
     hash.update(serde_json::to_vec(&repository.filter).unwrap_or_default());
+    if let Some(endpoint) = &repository.bucket.endpoint {
+        hash.update(endpoint);
+    }
     hex::encode(hash.finalize().get(..16).unwrap_or_default())
 }
 

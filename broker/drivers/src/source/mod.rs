@@ -1,4 +1,5 @@
-//! Where packages come from: one way each to read a Composer repository, a git repository, a folder of archives.
+//! Where packages come from: one way each to read a Composer repository, a git repository, a folder
+//! or bucket of archives.
 //!
 //! Everything that leaves the process passes [`egress`]; everything over HTTP passes [`http`].
 
@@ -71,12 +72,15 @@ impl SourceFactory {
 
 impl Sources for SourceFactory {
     fn open(&self, repository: &Repository) -> Result<Arc<dyn Source>, SourceError> {
-        let policy = Arc::clone(self.network.policy());
-        let limits = self.network.limits();
         Ok(match repository.kind {
             SourceKind::Composer => Arc::new(ComposerSource::open(repository, &self.network)?),
             SourceKind::Git => Arc::new(GitSource::open(repository, &self.network, &self.git_dir)?),
-            SourceKind::Artifact => Arc::new(ArtifactSource::open(repository, policy, limits)?),
+            // Objects of buckets are looked into where mirrors are: that is the cache.
+            SourceKind::Artifact => Arc::new(ArtifactSource::open(
+                repository,
+                &self.network,
+                &self.git_dir,
+            )?),
         })
     }
 }

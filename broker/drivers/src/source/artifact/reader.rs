@@ -1,4 +1,4 @@
-//! Reads the packages of a surveyed folder.
+//! Reads the packages of a survey.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,27 +8,27 @@ use std::{
 use async_trait::async_trait;
 use package_broker_core::{
     domain::{
-        metadata::{Fields, PackageVersions},
+        archive::ArchiveFormat,
+        metadata::{Fields, PackageVersions, Raw, links::Dist},
         names::PackageName,
         skipped::Skipped,
     },
     ports::source::{Found, Known, PackageReader, Reading, SourceError},
 };
-use tokio::sync::Semaphore;
 
 use super::{
-    folder::{self, Folder},
-    inspect::Inspector,
+    place::Place,
     refusal::Refusal,
     state::{Package, PackageFile},
 };
 
-/// The packages as the survey found them.
+/// The packages as a survey found them.
+pub(super) type Packages = BTreeMap<PackageName, Package>;
+
+/// Reads them.
 pub(super) struct ArtifactReader {
-    pub(super) folder: Arc<Folder>,
-    pub(super) inspector: Inspector,
-    pub(super) turns: Arc<Semaphore>,
-    pub(super) packages: BTreeMap<PackageName, Package>,
+    pub(super) place: Arc<Place>,
+    pub(super) packages: Arc<Packages>,
 }
 
 #[async_trait]
@@ -48,20 +48,18 @@ impl PackageReader for ArtifactReader {
             validator: Some(validator),
         };
         for file in &package.files {
-            let read = match before.get(&(folder::url_of_path(&file.path), file.sha1.clone())) {
+            let url = self.place.url_of_path(&file.path);
+            let read = match before.get(&(url, file.sha1.clone())) {
                 Some(fields) => Ok(fields.clone()),
-                None => self.open(file).await?,
+                None => self.open(file).await,
             };
             match read {
                 Ok(fields) => found.versions.push(fields),
-                Err(refusal) if refusal.is_settled() => {
+                // A failure, if it may pass: what is stored stays, and the next sync surveys the file again.
+                Err(refusal) => {
+                    let refusal = refusal.or_failure(&self.place, &file.path)?;
                     let reason = refusal.to_string();
                     found.skipped.push(Skipped::new(file.path.clone(), reason));
-                }
-                // A failure, so that what is stored stays, and the next sync surveys the file again.
-                Err(refusal) => {
-                    let problem = format!("{}: {refusal}", file.path);
-                    return Err(self.folder.unavailable(problem));
                 }
             }
         }
@@ -70,13 +68,18 @@ impl PackageReader for ArtifactReader {
 }
 
 impl ArtifactReader {
-    async fn open(&self, file: &PackageFile) -> Result<Result<Fields, Refusal>, SourceError> {
-        let (folder, inspector, file) = (Arc::clone(&self.folder), self.inspector, file.clone());
-        let work = move || match file.stamp {
-            Some(stamp) => inspector.fields(&folder, &file, stamp),
-            None => Err(Refusal::Busy),
+    async fn open(&self, file: &PackageFile) -> Result<Fields, Refusal> {
+        let format = ArchiveFormat::of_file(&file.path).ok_or(Refusal::NoComposerJson)?;
+        let mut fields = self.place.fields(file).await?;
+        let sha1 = Some(file.sha1.clone());
+        let dist = Dist {
+            kind: format.dist_type().to_owned(),
+            url: self.place.url_of_path(&file.path),
+            reference: sha1.clone(),
+            shasum: sha1,
         };
-        super::blocking(&self.turns, &self.folder, work).await
+        fields.set("dist", Raw::of(&dist));
+        Ok(fields)
     }
 }
 

@@ -1,13 +1,14 @@
-//! Why one file of the folder is left out.
+//! Why one file is left out.
 
 use std::io;
 
-use package_broker_core::domain::{
-    archive::ArchiveDefect, names::NameError, version::VersionError,
+use package_broker_core::{
+    domain::{archive::ArchiveDefect, names::NameError, version::VersionError},
+    ports::source::SourceError,
 };
 use thiserror::Error;
 
-use super::contents;
+use super::{contents, local, place::Place};
 
 /// A reason, as the end of a sentence that begins with the file's name.
 #[derive(Debug, Error)]
@@ -16,15 +17,21 @@ pub(super) enum Refusal {
     Busy,
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
+    /// An object that the bucket did not hand out, although it was listed.
+    #[error("it could not be fetched: {0}; the next sync tries again")]
+    Unfetched(SourceError),
+    /// Nothing that concerns this file alone: it ends the whole survey.
+    #[error(transparent)]
+    Stopped(SourceError),
     #[error("{0}, and it was changed less than a minute ago")]
     Unfinished(String),
     #[error("it is a link that leads out of the folder; copy what it points to")]
     LinkOutside,
     #[error("its name is not UTF-8; rename it")]
     NameNotText,
-    #[error("it is deeper than {} folders; move it up", super::scan::MAX_DEPTH)]
+    #[error("it is deeper than {} folders; move it up", local::MAX_DEPTH)]
     TooDeep,
-    #[error("xz archives are not read from folders; pack it as .zip or .tar.gz")]
+    #[error("xz archives are not read as artifacts; pack it as .zip or .tar.gz")]
     Xz,
     #[error("it is larger than 4 GiB")]
     TooLarge,
@@ -73,7 +80,14 @@ pub(super) enum Refusal {
 impl Refusal {
     /// Whether the verdict holds until the file changes, so that it need not be opened before.
     pub(super) fn is_settled(&self) -> bool {
-        !matches!(self, Self::Busy | Self::Unreadable(_) | Self::Unfinished(_))
+        !matches!(
+            self,
+            Self::Busy
+                | Self::Unreadable(_)
+                | Self::Unfetched(_)
+                | Self::Stopped(_)
+                | Self::Unfinished(_)
+        )
     }
 
     /// Whether it says nothing of the file's content: what is known of it stands. A file that is gone does not.
@@ -81,6 +95,15 @@ impl Refusal {
         match self {
             Self::Unreadable(error) => error.kind() != io::ErrorKind::NotFound,
             other => !other.is_settled(),
+        }
+    }
+
+    /// The failure of reading a file that was surveyed, if the refusal says nothing of its content; else itself.
+    pub(super) fn or_failure(self, place: &Place, path: &str) -> Result<Self, SourceError> {
+        match self {
+            Self::Unfetched(error) | Self::Stopped(error) => Err(error),
+            refusal if refusal.is_settled() => Ok(refusal),
+            passing => Err(place.unavailable(format!("{path}: {passing}"))),
         }
     }
 }

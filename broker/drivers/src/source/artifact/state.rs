@@ -8,19 +8,16 @@ use package_broker_core::domain::{
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
-use super::{
-    folder::{FileStamp, FolderId},
-    refusal::Refusal,
-};
+use super::{local::FolderId, place::Stamp, refusal::Refusal};
 
 /// Changes whenever the rules do by which files are judged: then everything is read again.
 const RULES: u32 = 1;
 
-/// Every file by its path relative to the folder. Its order decides which of two files with one version stands.
+/// Every file by its path relative to the place. Its order decides which of two files with one version stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     rules: u32,
-    /// The folder that they are in.
+    /// The folder that they are in, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) folder: Option<FolderId>,
     pub(super) files: BTreeMap<String, Entry>,
@@ -31,7 +28,7 @@ pub(super) struct State {
 pub(super) struct Entry {
     /// How it was when it was judged; without one, it is judged anew each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) stamp: Option<FileStamp>,
+    pub(super) stamp: Option<Stamp>,
     pub(super) outcome: Outcome,
     /// Why the outcome is still that of an earlier time, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,11 +38,7 @@ pub(super) struct Entry {
 impl Entry {
     /// The entry of a file after a refusal. One that may pass changes nothing for a file that was a package `before`:
     /// what is published is not withdrawn because a file is being replaced or a disk hiccups.
-    pub(super) fn refused(
-        before: Option<&Self>,
-        stamp: Option<FileStamp>,
-        refusal: &Refusal,
-    ) -> Self {
+    pub(super) fn refused(before: Option<&Self>, stamp: Option<Stamp>, refusal: &Refusal) -> Self {
         match before {
             Some(before) if before.is_package() && refusal.may_pass() => Self {
                 unread: Some(refusal.to_string()),
@@ -95,7 +88,7 @@ pub(super) struct Package {
 pub(super) struct PackageFile {
     pub(super) path: String,
     pub(super) sha1: String,
-    pub(super) stamp: Option<FileStamp>,
+    pub(super) stamp: Option<Stamp>,
 }
 
 impl State {
@@ -146,7 +139,7 @@ impl State {
                 package.files.push(PackageFile {
                     path,
                     sha1,
-                    stamp: entry.stamp,
+                    stamp: entry.stamp.clone(),
                 });
             } else {
                 let reason = format!(

@@ -1,6 +1,9 @@
 //! How often files are opened, and what is never opened at all.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+};
 
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -15,15 +18,15 @@ fn put(folder: &Path, file: &str, version: &str) {
     writer.finish().unwrap();
 }
 
+fn local(folder: &Path) -> Place {
+    let inspector = Inspector {
+        max_composer_json: MAX_COMPOSER_JSON,
+    };
+    Place::Local(Local::new(folder.to_owned(), inspector))
+}
+
 fn source(folder: &Path) -> ArtifactSource {
-    ArtifactSource {
-        folder: Arc::new(Folder::new(folder.to_owned())),
-        inspector: Inspector {
-            max_composer_json: MAX_COMPOSER_JSON,
-        },
-        turns: Arc::new(Semaphore::new(PARALLEL)),
-        patience: PATIENCE,
-    }
+    ArtifactSource::over(local(folder))
 }
 
 #[tokio::test]
@@ -60,7 +63,7 @@ async fn a_file_that_could_not_be_read_is_tried_again() {
     let source = source(folder.path());
     let (mut state, _) = source.refresh(&State::default()).await.unwrap();
     let failed = Refusal::Unreadable(io::Error::from_raw_os_error(5));
-    let stamp = state.files["a.zip"].stamp;
+    let stamp = state.files["a.zip"].stamp.clone();
     state
         .files
         .insert("a.zip".to_owned(), Entry::refused(None, stamp, &failed));
@@ -111,6 +114,7 @@ async fn a_file_that_cannot_be_read_for_now_keeps_its_package() {
 
 #[test]
 fn addresses_lead_back_to_their_files() {
+    let place = local(Path::new("/srv"));
     for path in [
         "lib.zip",
         "a b/c.zip",
@@ -120,8 +124,8 @@ fn addresses_lead_back_to_their_files() {
         "%2523%3F.zip",
         "ü.zip",
     ] {
-        let url = folder::url_of_path(path);
+        let url = place.url_of_path(path);
         assert!(!url.contains(['#', '?']), "{url}");
-        assert_eq!(folder::path_of_url(&url).as_deref(), Some(path));
+        assert_eq!(place.path_of_url(&url).as_deref(), Some(path));
     }
 }

@@ -323,7 +323,7 @@ async fn the_folder_must_be_there_and_allowed() {
         "file://host/artifacts",
         "file:artifacts",
         "",
-        "s3://bucket/x",
+        "S3://bucket/x",
     ] {
         let error = open_with(url, loopback()).err().unwrap();
         assert!(

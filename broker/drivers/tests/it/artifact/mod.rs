@@ -1,5 +1,7 @@
 //! Folders of archives: what is found in them, what is left out, and what is not read again.
 
+mod bucket;
+mod bucket_faults;
 mod build;
 mod folder;
 mod incremental;
@@ -17,7 +19,7 @@ use package_broker_core::{
     ports::source::{Found, Listing, Reading, Source, SourceError, Survey},
 };
 use package_broker_drivers::source::{
-    SourceLimits, artifact::ArtifactSource, egress::EgressPolicy,
+    SourceLimits, artifact::ArtifactSource, egress::EgressPolicy, http::Network,
 };
 
 use crate::support::source::{known, loopback, name, repository};
@@ -25,7 +27,8 @@ use crate::support::source::{known, loopback, name, repository};
 fn open_with(url: &str, policy: EgressPolicy) -> Result<ArtifactSource, SourceError> {
     let mut repository = repository(url);
     repository.kind = SourceKind::Artifact;
-    ArtifactSource::open(&repository, Arc::new(policy), &SourceLimits::default())
+    let network = Arc::new(Network::new(Arc::new(policy), SourceLimits::default()));
+    ArtifactSource::open(&repository, &network, &std::env::temp_dir())
 }
 
 fn open(folder: &Path) -> ArtifactSource {

@@ -247,7 +247,7 @@ mod artifact {
     use std::{fs, sync::Arc};
 
     use package_broker_core::domain::repository::{Repository, SourceKind};
-    use package_broker_drivers::source::{SourceLimits, artifact::ArtifactSource};
+    use package_broker_drivers::source::{SourceLimits, artifact::ArtifactSource, http::Network};
     use tempfile::TempDir;
 
     use super::{Subject, package_zip};
@@ -260,8 +260,8 @@ mod artifact {
             kind: SourceKind::Artifact,
             ..repository(folder.path().to_str().unwrap())
         };
-        let limits = SourceLimits::default();
-        let source = ArtifactSource::open(&repository, Arc::new(loopback()), &limits).unwrap();
+        let network = Arc::new(Network::new(Arc::new(loopback()), SourceLimits::default()));
+        let source = ArtifactSource::open(&repository, &network, &std::env::temp_dir()).unwrap();
         let added = folder.path().join("1.1.0.zip");
         Subject {
             source: Box::new(source),

@@ -14,7 +14,7 @@ use package_broker_core::{
         metadata::{Channel, PackageVersions, Version},
         names::{PackageName, RepositoryName},
         patterns::NameFilter,
-        repository::{Credentials, Repository, SourceKind},
+        repository::{BucketAccess, Credentials, Repository, SourceKind},
         stamp::Stamp,
     },
     ports::{
@@ -68,6 +68,7 @@ pub(crate) fn repository(url: &str) -> Repository {
         interval: Duration::from_hours(1),
         timeout: Duration::from_mins(10),
         path: None,
+        bucket: BucketAccess::default(),
         credentials: Credentials::default(),
         public: false,
     }

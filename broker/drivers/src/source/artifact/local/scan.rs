@@ -9,43 +9,14 @@ use std::{
 
 use package_broker_core::{domain::archive::ArchiveFormat, ports::source::SourceError};
 
-use super::{
-    folder::{FileStamp, Folder, FolderId},
+use super::folder::{FileStamp, Folder, FolderId};
+use crate::source::artifact::{
+    place::{Candidate, Listed, MAX_ENTRIES, MAX_FILES, Stamp},
     refusal::Refusal,
 };
 
-/// The most archives in one folder.
-const MAX_FILES: usize = 50_000;
-/// The most files and folders of any kind that are looked at.
-const MAX_ENTRIES: usize = 1_000_000;
 /// How many folders may lie within each other.
-pub(super) const MAX_DEPTH: usize = 32;
-
-/// An archive that was found.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    /// Relative to the folder, with `/` between its parts.
-    pub(super) path: String,
-    /// What its name promises: zip, or tar with or without compression.
-    pub(super) format: ArchiveFormat,
-    /// How it was when it was found.
-    pub(super) stamp: FileStamp,
-}
-
-/// What is in a folder.
-#[derive(Debug, Default)]
-pub(super) struct Scan {
-    /// In no particular order.
-    pub(super) files: Vec<Candidate>,
-    /// Left out without being opened.
-    pub(super) refused: Vec<(String, Refusal)>,
-    /// What we may not look into: folders, and links that lead to what we may not see.
-    pub(super) closed: Vec<String>,
-    /// Whether there is nothing at all, not even a hidden file; a new volume's `lost+found` does not count.
-    pub(super) is_empty: bool,
-    /// Which folder was looked through.
-    pub(super) id: Option<FolderId>,
-}
+pub(in crate::source::artifact) const MAX_DEPTH: usize = 32;
 
 /// Looks through the folder and everything below. Folders that may not be read are left out: every new volume has a
 /// `lost+found`.
@@ -53,7 +24,7 @@ pub(super) struct Scan {
 /// # Errors
 /// [`SourceError::Unavailable`] if the folder is not there or fails to be read, for nothing must seem to have vanished
 /// because a mount did; [`SourceError::Invalid`] if it is beyond the bounds.
-pub(super) fn scan(folder: &Folder) -> Result<Scan, SourceError> {
+pub(super) fn scan(folder: &Folder) -> Result<Listed, SourceError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => folder.unavailable("there is no such folder"),
         _ => folder.unavailable(format!("the folder cannot be read: {error}")),
@@ -71,10 +42,10 @@ pub(super) fn scan(folder: &Folder) -> Result<Scan, SourceError> {
     fs::read_dir(&root).map_err(failed)?;
     let mut walk = Walk {
         root: root.clone(),
-        found: Scan {
+        found: Listed {
             is_empty: true,
-            id: Some(FolderId::of(&metadata)),
-            ..Scan::default()
+            folder: Some(FolderId::of(&metadata)),
+            ..Listed::default()
         },
         ..Walk::default()
     };
@@ -109,7 +80,7 @@ struct Walk {
     links: BTreeMap<String, (PathBuf, usize)>,
     seen: HashSet<PathBuf>,
     entries: usize,
-    found: Scan,
+    found: Listed,
 }
 
 impl Walk {
@@ -249,7 +220,7 @@ impl Walk {
         }
         match fs::metadata(real) {
             Ok(metadata) => {
-                let stamp = FileStamp::of(&metadata);
+                let stamp = Stamp::File(FileStamp::of(&metadata));
                 self.found.files.push(Candidate {
                     path: relative,
                     format,

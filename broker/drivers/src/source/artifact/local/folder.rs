@@ -12,17 +12,14 @@ use std::{
 use package_broker_core::ports::source::SourceError;
 use serde::{Deserialize, Serialize};
 
-use super::refusal::Refusal;
+use crate::source::artifact::refusal::Refusal;
 
 /// Longer than the steps in which file systems count time: a write after this wait gets another time than one before.
 const TIME_STEP: Duration = Duration::from_millis(50);
 
-/// What dist URLs of artifacts begin with; the path relative to the folder follows.
-const SCHEME: &str = "file:";
-
 /// What is compared to know that a file is still the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileStamp {
+pub(in crate::source::artifact) struct FileStamp {
     size: u64,
     /// Nanoseconds since the Unix epoch.
     modified: i64,
@@ -57,7 +54,7 @@ impl FileStamp {
     }
 
     /// Whether the file changed within that time. Never true of a time that lies ahead: it would stay so for long.
-    pub(super) fn is_younger_than(&self, time: Duration) -> bool {
+    pub(in crate::source::artifact) fn is_younger_than(&self, time: Duration) -> bool {
         self.age().is_some_and(|age| age < time)
     }
 
@@ -76,7 +73,7 @@ impl FileStamp {
 /// Which folder it is, whatever its path. Another one under the same path is another volume, or the place where one
 /// is to be mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FolderId {
+pub(in crate::source::artifact) struct FolderId {
     device: u64,
     inode: u64,
 }
@@ -153,25 +150,4 @@ impl Folder {
             retry_after: None,
         }
     }
-}
-
-/// The dist URL of a file: its relative path, with the characters escaped that would end a URL's path.
-pub(super) fn url_of_path(relative: &str) -> String {
-    format!(
-        "{SCHEME}{}",
-        relative
-            .replace('%', "%25")
-            .replace('?', "%3F")
-            .replace('#', "%23")
-    )
-}
-
-/// The relative path in a dist URL of ours.
-pub(super) fn path_of_url(url: &str) -> Option<String> {
-    let path = url.strip_prefix(SCHEME)?;
-    Some(
-        path.replace("%23", "#")
-            .replace("%3F", "?")
-            .replace("%25", "%"),
-    )
 }
