@@ -15,14 +15,32 @@ const MAX_FILES: usize = 4096;
 /// Largest file that is read, in bytes.
 pub(super) const MAX_FILE_SIZE: u64 = 8 << 20;
 
+/// Why a path cannot be read.
+pub(super) struct Failure {
+    path: PathBuf,
+    message: String,
+    fix: &'static str,
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self {
+            file: failure.path,
+            message: failure.message,
+            fix: failure.fix.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// The files that the paths stand for, in order, each once: a file itself, and of a folder the
 /// visible `*.yaml`, `*.yml` and `*.json` at its top level, by name. Regular files only: opening
 /// anything else could wait for ever, or take away what the next reader should find.
 ///
 /// Also why paths stand for nothing.
-pub(super) fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Problem>) {
+pub(super) fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Failure>) {
     let mut files = Vec::new();
-    let mut problems = Vec::new();
+    let mut failures = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
         for found in files_of(path) {
@@ -32,29 +50,29 @@ pub(super) fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Problem>) {
                         files.push(file);
                     }
                 }
-                Err(problem) => problems.push(problem),
+                Err(failure) => failures.push(failure),
             }
         }
     }
     if files.len() > MAX_FILES {
         let message = format!("is beyond the {MAX_FILES} files that are read");
-        problems.push(problem(
+        failures.push(failure(
             &files.swap_remove(MAX_FILES),
             message,
             "put several documents into a file",
         ));
         files.truncate(MAX_FILES);
     }
-    (files, problems)
+    (files, failures)
 }
 
-fn files_of(path: &Path) -> Vec<Result<PathBuf, Problem>> {
+fn files_of(path: &Path) -> Vec<Result<PathBuf, Failure>> {
     if path == Path::new("-") {
         return vec![Err(read_once(path, "standard input"))];
     }
     let unreadable = |error: io::Error| {
         let message = format!("cannot be read: {error}");
-        vec![Err(problem(
+        vec![Err(failure(
             path,
             message,
             "name files or folders that exist with -f",
@@ -62,7 +80,7 @@ fn files_of(path: &Path) -> Vec<Result<PathBuf, Problem>> {
     };
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => match files_in(path) {
-            Ok(files) if files.is_empty() => vec![Err(problem(
+            Ok(files) if files.is_empty() => vec![Err(failure(
                 path,
                 "has no *.yaml, *.yml or *.json files".to_owned(),
                 "name files or folders that exist with -f",
@@ -75,7 +93,7 @@ fn files_of(path: &Path) -> Vec<Result<PathBuf, Problem>> {
     }
 }
 
-fn files_in(folder: &Path) -> io::Result<Vec<Result<PathBuf, Problem>>> {
+fn files_in(folder: &Path) -> io::Result<Vec<Result<PathBuf, Failure>>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         names.push(folder.join(entry?.file_name()));
@@ -91,22 +109,22 @@ fn files_in(folder: &Path) -> io::Result<Vec<Result<PathBuf, Problem>>> {
 }
 
 /// The path, if it leads to a regular file.
-fn regular(path: &Path, metadata: &fs::Metadata) -> Result<PathBuf, Problem> {
+fn regular(path: &Path, metadata: &fs::Metadata) -> Result<PathBuf, Failure> {
     if metadata.is_file() {
         Ok(path.to_owned())
     } else if metadata.file_type().is_fifo() {
         Err(read_once(path, "a pipe"))
     } else {
         let message = "is neither a file nor a folder".to_owned();
-        Err(problem(path, message, "name a file or a folder with -f"))
+        Err(failure(path, message, "name a file or a folder with -f"))
     }
 }
 
-fn read_once(path: &Path, what: &str) -> Problem {
+fn read_once(path: &Path, what: &str) -> Failure {
     let message = format!(
         "is {what}, which can be read only once; manifests are read again when they change"
     );
-    problem(
+    failure(
         path,
         message,
         "write its contents to a file that only you can read, and name that with -f",
@@ -114,17 +132,17 @@ fn read_once(path: &Path, what: &str) -> Problem {
 }
 
 /// The text of a file.
-pub(super) fn read(file: &Path) -> Result<String, Problem> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let bytes = read_bounded(file).map_err(|error| {
         let message = format!("cannot be read: {error}");
-        problem(file, message, "check that it exists and who may read it")
+        failure(file, message, "check that it exists and who may read it")
     })?;
     if bytes.len() as u64 > MAX_FILE_SIZE {
         let message = "is larger than 8 MiB".to_owned();
-        return Err(problem(file, message, "split it into several files"));
+        return Err(failure(file, message, "split it into several files"));
     }
     String::from_utf8(bytes)
-        .map_err(|_| problem(file, "is not UTF-8".to_owned(), "save it as UTF-8"))
+        .map_err(|_| failure(file, "is not UTF-8".to_owned(), "save it as UTF-8"))
 }
 
 fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
@@ -135,12 +153,11 @@ fn read_bounded(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn problem(file: &Path, message: String, fix: &str) -> Problem {
-    Problem {
-        file: file.to_owned(),
+fn failure(path: &Path, message: String, fix: &'static str) -> Failure {
+    Failure {
+        path: path.to_owned(),
         message,
-        fix: fix.to_owned(),
-        ..Problem::default()
+        fix,
     }
 }
 

@@ -33,9 +33,9 @@ pub(crate) struct Manifests {
 /// # Errors
 /// Every mistake in every document, and what could not be read.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Manifests, ManifestErrors> {
-    let (files, problems) = files::list(paths);
+    let (files, failures) = files::list(paths);
     let mut loader = Loader {
-        problems,
+        problems: failures.into_iter().map(Problem::from).collect(),
         ..Loader::default()
     };
     for file in files {
@@ -92,7 +92,7 @@ impl Loader {
     fn read(&mut self, file: &Path) {
         let text = match files::read(file) {
             Ok(text) => text,
-            Err(problem) => return self.problems.push(problem),
+            Err(failure) => return self.problems.push(failure.into()),
         };
         match yaml::parse(&text) {
             Ok(documents) => {

@@ -132,16 +132,13 @@ impl<'a> Resolver<'a> {
         let name = reference.name.as_str();
         let secret = self.secret(name, &path, at)?;
         for mistake in credentials::check(spec.type_, &spec.url, &secret.data) {
-            let problem = match &mistake.key {
-                Some(key) => {
-                    let error = FieldError::new(secret.path(key), mistake.message, mistake.fix);
-                    secret.source.problem(error)
-                }
-                None => {
-                    let message = format!("Secret {name:?} {}", mistake.message);
-                    let error = FieldError::new(path_of(&path), message, mistake.fix);
-                    at.source.problem(error)
-                }
+            let problem = if let Some(key) = &mistake.key {
+                let error = FieldError::new(secret.path(key), mistake.message, mistake.fix);
+                secret.source.problem(error)
+            } else {
+                let message = format!("Secret {name:?} {}", mistake.message);
+                let error = FieldError::new(path_of(&path), message, mistake.fix);
+                at.source.problem(error)
             };
             // Several Repositories may use the Secret.
             if !self.problems.contains(&problem) {

@@ -160,7 +160,7 @@ fn manifests_in_the_documentation_are_in_blocks() {
 #[test]
 fn the_examples_are_right() {
     let examples = root().join("examples");
-    let desired = resolve(&load(&[examples.clone()]).unwrap()).unwrap();
+    let desired = resolve(&load(std::slice::from_ref(&examples)).unwrap()).unwrap();
     assert!(!desired.repositories.is_empty() && !desired.tokens.is_empty());
     // Also those that the folder's name alone would not read.
     for file in files(&examples, &[".yaml", ".yml"]) {
