@@ -75,7 +75,7 @@ mod tests {
         for (number, damaged) in [(24, false), (23, false), (12, false), (2, true), (5, true)] {
             let error = || io::Error::from_raw_os_error(number);
             let deep = Err::<(), _>(error()).or_raise(|| message("could not read the index"));
-            let wrapped: gix::error::Error = deep.unwrap_err().into();
+            let wrapped: gix::error::Error = deep.unwrap_err();
             for trouble in [
                 Trouble::damaged(error()),
                 Trouble::damaged(error().raise()),

@@ -159,8 +159,7 @@ impl Upstream {
         let refs = Arc::new(refs);
         let known = previous.filter(|state| state.validator == validator);
         // Without the mirror, archives that nobody has asked for yet could not be built.
-        let at_hand = self.mirror.is_trusted() && self.mirror.open_at(&refs).is_some();
-        if known.is_none() || !at_hand {
+        if known.is_none() || !self.mirror.is_settled_at(&refs) {
             self.mirror.update(remote, &refs, session)?;
         }
         let state = match known {

@@ -13,17 +13,17 @@ use crate::support::{
 };
 
 /// A repository of so many includes with one package each, filled up to a size.
-fn includes(site: &Site, count: usize, size: usize) {
-    let named: Vec<String> = (0..count).map(|at| format!(r#""{at}.json":[]"#)).collect();
+fn includes(site: &Site, count: usize, length: usize) {
+    let links: Vec<String> = (0..count).map(|at| format!(r#""{at}.json":[]"#)).collect();
     site.put(
         "/packages.json",
-        &format!(r#"{{"includes":{{{}}}}}"#, named.join(",")),
+        &format!(r#"{{"includes":{{{}}}}}"#, links.join(",")),
     );
     for at in 0..count {
         let package = format!("acme/p{at}");
         let one = version(&package, "1.0");
         let bare = format!(r#"{{"packages":{{"{package}":[{one}]}},"fill":""}}"#);
-        let fill = "x".repeat(size - bare.len());
+        let fill = "x".repeat(length - bare.len());
         site.put(
             &format!("/{at}.json"),
             &bare.replace(r#""fill":"""#, &format!(r#""fill":"{fill}""#)),

@@ -133,11 +133,20 @@ async fn litter_of_a_killed_process_is_swept() {
         fs::write(mirror.join(file), "x").unwrap();
     }
     origin.release("1.0.0", r#"{"name":"acme/lib"}"#);
-    let synced = Reader::at(&repository, mirrors).sync().await;
+    let reader = Reader::at(&repository, Arc::clone(&mirrors));
+    let synced = reader.sync().await;
     assert_eq!(synced.pretty(), ["1.0.0", "dev-main"]);
     for file in litter {
         assert!(!mirror.join(file).exists(), "{file}");
     }
+
+    // A clone that was not whole goes though no ref has moved.
+    drop(reader);
+    let unfinished = mirror.with_extension("new");
+    fs::create_dir(&unfinished).unwrap();
+    let reader = Reader::at(&repository, mirrors);
+    assert!(reader.sync_after(Some(&synced)).await.unwrap().unchanged);
+    assert!(!unfinished.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -115,6 +115,12 @@ impl Mirror {
         self.open().filter(|view| has_all(view, refs))
     }
 
+    /// Whether [`Mirror::update`] has nothing to do for a mirror that is at `refs`: it does, once in a process, remove
+    /// what an earlier one left.
+    pub(super) fn is_settled_at(&self, refs: &RemoteRefs) -> bool {
+        self.turn.is_swept() && self.is_trusted() && self.open_at(refs).is_some()
+    }
+
     /// Whether nothing is held against the mirror, as far as is known.
     pub(super) fn is_trusted(&self) -> bool {
         self.turn.doubt() == Doubt::None
@@ -128,13 +134,16 @@ impl Mirror {
     }
 
     /// Waits until nobody else writes to the mirror, and sweeps it the first time.
-    fn my_turn(&self) -> MutexGuard<'_, bool> {
+    fn my_turn(&self) -> MutexGuard<'_, ()> {
         self.turn.take(|| self.place.sweep())
     }
 
     /// The mirror to fetch into; `None` if it has to be cloned anew.
     fn usable(&self, session: &Session) -> Result<Option<gix::Repository>, Trouble> {
         let Ok(repository) = open(&self.place.current) else {
+            if self.place.current.exists() {
+                self.tell("it cannot be opened");
+            }
             return Ok(None);
         };
         if self.packs() > MAX_PACKS {
@@ -162,7 +171,7 @@ impl Mirror {
     }
 
     fn tell(&self, why: &str) {
-        tracing::warn!(mirror = %self.place.current.display(), "a git mirror is cloned anew: {why}");
+        tracing::info!(mirror = %self.place.current.display(), why, "a git mirror is cloned anew");
     }
 
     /// Fetches what the mirror lacks.

@@ -12,8 +12,7 @@ const ACQUITTALS: u32 = 2;
 /// What all who use one mirror share.
 #[derive(Default)]
 pub(super) struct Turn {
-    /// Inside, whether litter of an earlier process was swept.
-    writer: Mutex<bool>,
+    writer: Mutex<()>,
     record: Mutex<Record>,
 }
 
@@ -24,6 +23,8 @@ struct Record {
     generation: u64,
     doubt: Doubt,
     acquittals: u32,
+    /// Whether litter of an earlier process was removed.
+    swept: bool,
 }
 
 /// Whether a mirror can be relied on.
@@ -54,13 +55,18 @@ impl Turn {
     }
 
     /// Waits until nobody else writes; sweeps the first time.
-    pub(super) fn take(&self, sweep: impl FnOnce()) -> MutexGuard<'_, bool> {
-        let mut swept = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*swept {
+    pub(super) fn take(&self, sweep: impl FnOnce()) -> MutexGuard<'_, ()> {
+        let turn = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_swept() {
             sweep();
-            *swept = true;
+            self.record().swept = true;
         }
-        swept
+        turn
+    }
+
+    /// Whether somebody has had a turn in this process.
+    pub(super) fn is_swept(&self) -> bool {
+        self.record().swept
     }
 
     /// Which clone is there now.
@@ -103,6 +109,7 @@ impl Turn {
         let mut record = self.record();
         *record = Record {
             generation: record.generation + 1,
+            swept: record.swept,
             ..Record::default()
         };
     }
