@@ -71,7 +71,8 @@ impl ArtifactSource {
         let max_composer_json = network.limits().max_metadata_size.min(MAX_COMPOSER_JSON);
         let inspector = Inspector { max_composer_json };
         Ok(Self::over(if bucket::is_bucket(&repository.url) {
-            Place::Bucket(Bucket::open(repository, network, inspector, scratch)?)
+            let bucket = Bucket::open(repository, network, inspector, scratch)?;
+            Place::Bucket(Box::new(bucket))
         } else {
             Place::Local(Local::open(&repository.url, network.policy(), inspector)?)
         }))

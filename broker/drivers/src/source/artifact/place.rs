@@ -75,7 +75,7 @@ pub(super) struct Listed {
 /// A place of artifacts.
 pub(super) enum Place {
     Local(Local),
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
 }
 
 impl Place {

@@ -1,12 +1,15 @@
 //! Lists the archives under the prefix, page by page, within bounds.
 
 use package_broker_core::{domain::archive::ArchiveFormat, ports::source::SourceError};
-use rusty_s3::actions::{
-    ListObjectsV2,
-    list_objects_v2::{ListObjectsContent, ListObjectsV2Response},
+use rusty_s3::{
+    S3Action,
+    actions::{
+        ListObjectsV2,
+        list_objects_v2::{ListObjectsContent, ListObjectsV2Response},
+    },
 };
 
-use super::{Bucket, stamp::ObjectStamp};
+use super::{Bucket, SIGNED_FOR, stamp::ObjectStamp};
 use crate::source::{
     artifact::{
         place::{Candidate, Listed, MAX_ENTRIES, MAX_FILES, Stamp},
@@ -52,7 +55,7 @@ impl Bucket {
         if let Some(token) = token {
             action.with_continuation_token(token);
         }
-        let url = self.sign(&action);
+        let url = action.sign(SIGNED_FOR);
         let answer = self.fetcher.get_document(&url, None).await;
         let bytes = match answer.map_err(|error| self.explain(error))? {
             Document::Body { bytes, .. } => bytes,

@@ -26,10 +26,8 @@ use package_broker_core::{
     },
     ports::source::{ArchiveSink, SourceError},
 };
-use rusty_s3::S3Action;
 use secrecy::SecretSlice;
 use tokio::sync::Semaphore;
-use url::Url;
 
 use self::{address::Address, memo::Memo};
 pub(super) use self::{address::is_bucket, stamp::ObjectStamp};
@@ -167,11 +165,6 @@ impl Bucket {
             }),
             Ok(()) => Ok(()),
         }
-    }
-
-    /// Makes the URL of a request.
-    fn sign<'a>(&'a self, action: &impl S3Action<'a>) -> Url {
-        action.sign(SIGNED_FOR)
     }
 
     fn stopped(&self) -> Refusal {

@@ -12,8 +12,9 @@ use package_broker_core::{
     domain::archive::ArchiveDefect,
     ports::source::{ArchiveSink, SourceError},
 };
+use rusty_s3::S3Action;
 
-use super::{Bucket, stamp::ObjectStamp};
+use super::{Bucket, SIGNED_FOR, stamp::ObjectStamp};
 use crate::source::{
     artifact::{inspect::Digest, refusal::Refusal},
     http::{Reply, copy_archive},
@@ -74,7 +75,8 @@ impl Bucket {
     /// Asks for an object; [`Refusal::Busy`] if it is another one now, or none.
     async fn get(&self, path: &str, stamp: Option<&ObjectStamp>) -> Result<Reply, Refusal> {
         let key = format!("{}{path}", self.address.prefix);
-        let url = self.sign(&self.address.bucket.get_object(self.keys.as_ref(), &key));
+        let action = self.address.bucket.get_object(self.keys.as_ref(), &key);
+        let url = action.sign(SIGNED_FOR);
         let mut headers = HeaderMap::new();
         let condition = stamp.and_then(ObjectStamp::if_match);
         if let Some(value) = condition.and_then(|text| HeaderValue::from_str(&text).ok()) {
