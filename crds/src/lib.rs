@@ -25,7 +25,8 @@ pub use package_broker::{
     Egress, Limits, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode, SyncLimits,
 };
 pub use repository::{
-    GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync, RepositoryType, SyncMode,
+    BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
+    RepositoryType, SyncMode,
 };
 pub use text::{
     Cidr, DurationString, InvalidText, ObjectName, PackagePattern, Quantity, SecretKey,

@@ -24,7 +24,7 @@ use crate::{
     category = "package-broker",
     namespaced,
     derive = "PartialEq",
-    doc = "A source of packages for a PackageBroker: a Composer repository, a git repository or a folder of archives.",
+    doc = "A source of packages for a PackageBroker: a Composer repository, a git repository, or a folder or bucket of archives.",
     selectable = ".spec.brokerRef.name",
     selectable = ".spec.type",
     validation = short_name_rule(),
@@ -41,8 +41,11 @@ use crate::{
     validation = urls::git_rule("self.type != 'git'", "self.url").field_path(".url"),
     validation = urls::host_rule("self.url").field_path(".url"),
     validation = urls::path_rule("self.url").field_path(".url"),
-    validation = Rule::new("self.type != 'artifact' || self.url.matches('^(file:///[^?#[:cntrl:]]+|[^:[:cntrl:]]+)$')")
-        .message("not a folder; write its path or a file:///path URL")
+    validation = Rule::new("self.type != 'artifact' || self.url.matches('^(file:///[^?#[:cntrl:]]+|[^:[:cntrl:]]+|s3://[A-Za-z0-9][A-Za-z0-9._-]{2,254}(/[^?#[:cntrl:]]*)?)$')")
+        .message("not a folder or bucket; write a path, a file:///path URL or s3://bucket/prefix")
+        .field_path(".url"),
+    validation = Rule::new("self.type != 'artifact' || !self.url.matches('^s3://[^/]+(/.*)?/(/|[.][.]?(/|$))')")
+        .message("the prefix has an empty part, . or ..; write it as keys begin, for instance s3://bucket/team/php")
         .field_path(".url"),
     validation = Rule::new("!self.url.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@') || self.url.matches('^ssh://[^/?#:@]+@[^/?#@]*/')")
         .message("credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef")
@@ -50,10 +53,13 @@ use crate::{
     validation = Rule::new("self.type == 'git' || !has(self.git)")
         .message("only a source of type git has this; remove it, or set spec.type to git")
         .field_path(".git"),
+    validation = Rule::new("!has(self.bucket) || (self.type == 'artifact' && self.url.startsWith('s3://'))")
+        .message("only a bucket has this; remove it, or write spec.url as s3://bucket/prefix")
+        .field_path(".bucket"),
     validation = Rule::new("self.type == 'composer' || !has(self.sync.mode)")
         .message("only a source of type composer has a mode, the others are always read whole; remove it")
         .field_path(".sync.mode"),
-    validation = Rule::new("!has(self.credentialsSecretRef) || (self.type != 'artifact' && !self.url.startsWith('file:'))")
+    validation = Rule::new("!has(self.credentialsSecretRef) || (self.type == 'artifact' ? self.url.startsWith('s3://') : !self.url.startsWith('file:'))")
         .message("a local folder takes no credentials; remove it")
         .field_path(".credentialsSecretRef")
 )]
@@ -71,7 +77,8 @@ pub struct RepositorySpec {
     /// Where the source is. `composer`: `https://repo.example.com`. `git`:
     /// `https://git.example.com/acme/lib.git`, `ssh://git@host/path`, `git@host:acme/lib.git` or
     /// `file:///srv/git/lib.git`. `artifact`: a folder, `/srv/artifacts` or
-    /// `file:///srv/artifacts`; a relative path starts at the working directory of the broker.
+    /// `file:///srv/artifacts`, where a relative path starts at the working directory of the
+    /// broker; or what a bucket has under a prefix, `s3://bucket/prefix`, taken as a folder.
     /// Credentials do not belong here: use `credentialsSecretRef`.
     #[schemars(length(min = 1, max = 2048))]
     pub url: String,
@@ -89,8 +96,10 @@ pub struct RepositorySpec {
     /// Secret with the credentials to read the source. Keys: `username` and `password` (Basic),
     /// or `token` (Bearer), or `header` (header lines `Name: value`, one a line); with any of them
     /// `tls.crt` and `tls.key` (client certificate) and `ca.crt` (certificate authority to trust),
-    /// PEM. For git over ssh: `ssh-privatekey` and `known_hosts`, as OpenSSH writes them. They are
-    /// sent to the host in `url` and to no other.
+    /// PEM. For git over ssh: `ssh-privatekey` and `known_hosts`, as OpenSSH writes them. For a
+    /// bucket: `accessKeyId`, `secretAccessKey` and, for temporary keys, `sessionToken`, with the
+    /// TLS keys where needed; requests to a bucket without a Secret are anonymous. They are sent
+    /// to the host in `url` and to no other; a secret access key only signs and is never sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretRef>,
 
@@ -101,6 +110,10 @@ pub struct RepositorySpec {
     /// Options of a source of type `git`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitOptions>,
+
+    /// Where the bucket of a URL `s3://bucket/prefix` is. Default: in AWS, region `us-east-1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<BucketOptions>,
 }
 
 /// The kinds of sources.
@@ -111,7 +124,7 @@ pub enum RepositoryType {
     Composer,
     /// A git repository with one package; its tags and branches are the versions.
     Git,
-    /// A folder of zip and tar files with a `composer.json` each.
+    /// A folder or bucket of zip and tar files with a `composer.json` each.
     Artifact,
 }
 
@@ -214,4 +227,40 @@ pub struct GitOptions {
     #[x_kube(validation = Rule::new("self.matches('^[^/]+(/[^/]+)*/?$') && !self.matches('(^|/)[.][.]?(/|$)')")
         .message("not a folder within the repository; write a relative path without . and .., for instance packages/lib"))]
     pub path: Option<String>,
+}
+
+/// Where a bucket is, and how it is asked for.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BucketOptions {
+    /// URL of the service. Example: `https://minio.example.com:9000`.
+    /// Default: that of AWS in `region`, `https://s3.REGION.amazonaws.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^https?://[^/@?#]+(/[^?#]*)?$')")
+            .message("not the URL of an S3 service; write https://host[:port] without user, query and fragment"),
+        validation = urls::host_rule("self"),
+        validation = urls::path_rule("self")
+    )]
+    pub endpoint: Option<String>,
+
+    /// Region of the bucket. Services that have none take any. Default: `us-east-1`.
+    #[serde(default = "BucketOptions::default_region")]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9-]+$')")
+        .message("not a region; write its name, for instance eu-central-1"))]
+    pub region: String,
+
+    /// Whether requests name the bucket in the path, `https://ENDPOINT/BUCKET/…`, and not in the
+    /// host, `https://BUCKET.ENDPOINT/…`. Default: `true` where `endpoint` is set or the bucket's
+    /// name has a dot, else `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
+}
+
+impl BucketOptions {
+    fn default_region() -> String {
+        "us-east-1".to_owned()
+    }
 }

@@ -66,9 +66,17 @@ fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> Repos
             .as_ref()
             .and_then(|git| git.path.as_deref())
             .map(|path| path.trim_matches('/').to_owned()),
-        bucket: BucketAccess::default(),
+        bucket: spec.bucket.as_ref().map(bucket).unwrap_or_default(),
         credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
         public: false,
+    }
+}
+
+fn bucket(options: &crds::BucketOptions) -> BucketAccess {
+    BucketAccess {
+        endpoint: options.endpoint.clone(),
+        region: options.region.clone(),
+        path_style: options.path_style,
     }
 }
 

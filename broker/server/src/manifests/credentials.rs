@@ -8,10 +8,18 @@ use secrecy::ExposeSecret;
 
 use super::{SecretData, pem};
 
-/// What a source can be asked with over http, with and without TLS.
+/// Logins that http carries.
 const HTTP_KEYS: [&str; 4] = ["username", "password", "token", "header"];
+/// What secures a connection, whatever login it carries.
 const TLS_KEYS: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 const SSH_KEYS: [&str; 2] = ["ssh-privatekey", "known_hosts"];
+const BUCKET_KEYS: [&str; 3] = ["accessKeyId", "secretAccessKey", "sessionToken"];
+
+/// All of them.
+fn known() -> impl Iterator<Item = &'static str> {
+    let keys = HTTP_KEYS.into_iter().chain(TLS_KEYS).chain(SSH_KEYS);
+    keys.chain(BUCKET_KEYS)
+}
 
 /// What is wrong with a Secret.
 pub(super) struct Mistake {
@@ -34,19 +42,16 @@ impl Mistake {
 
 /// All reasons why the Secret cannot serve a source of that type and URL.
 pub(super) fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<Mistake> {
-    let (over, usable) = usable(kind, url);
+    let (usable, reader) = way(kind, url);
     let mut mistakes = misspelt(data);
     if !data.keys().any(|key| usable.contains(&key.as_str())) && mistakes.is_empty() {
         mistakes.push(Mistake::of_whole(
-            format!(
-                "has no credentials for a {} source over {over}",
-                kind.as_str()
-            ),
+            format!("has no credentials for {reader}"),
             format!("give it some of the keys {}", usable.join(", ")),
         ));
     }
     for key in known().filter(|key| !usable.contains(key) && data.contains_key(*key)) {
-        let fix = if TLS_KEYS.contains(&key) && over == "http" {
+        let fix = if TLS_KEYS.contains(&key) && url.starts_with("http:") {
             "use https, or remove that key"
         } else {
             "remove that key"
@@ -68,18 +73,20 @@ pub(super) fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<M
     mistakes
 }
 
-fn known() -> impl Iterator<Item = &'static str> {
-    HTTP_KEYS.into_iter().chain(TLS_KEYS).chain(SSH_KEYS)
-}
-
-/// The protocol that the URL is read over, and the keys that make sense there.
-fn usable(kind: RepositoryType, url: &str) -> (&'static str, Vec<&'static str>) {
-    if kind == RepositoryType::Git && is_ssh(url) {
-        ("ssh", SSH_KEYS.to_vec())
-    } else if url.starts_with("http:") {
-        ("http", HTTP_KEYS.to_vec())
-    } else {
-        ("https", HTTP_KEYS.into_iter().chain(TLS_KEYS).collect())
+/// The keys that a source can be asked with, and what it is.
+fn way(kind: RepositoryType, url: &str) -> (Vec<&'static str>, String) {
+    let over_tls = |keys: &[&'static str]| keys.iter().copied().chain(TLS_KEYS).collect();
+    match kind {
+        RepositoryType::Git if is_ssh(url) => (SSH_KEYS.into(), "a git source over ssh".to_owned()),
+        RepositoryType::Artifact => (over_tls(&BUCKET_KEYS), "a bucket".to_owned()),
+        RepositoryType::Git | RepositoryType::Composer if url.starts_with("http:") => (
+            HTTP_KEYS.into(),
+            format!("a {} source over http", kind.as_str()),
+        ),
+        RepositoryType::Git | RepositoryType::Composer => (
+            over_tls(&HTTP_KEYS),
+            format!("a {} source over https", kind.as_str()),
+        ),
     }
 }
 
@@ -108,6 +115,7 @@ fn incomplete(data: &SecretData) -> Vec<Mistake> {
         ("username", "password"),
         ("tls.crt", "tls.key"),
         ("ssh-privatekey", "known_hosts"),
+        ("accessKeyId", "secretAccessKey"),
     ] {
         for (there, missing) in [(a, b), (b, a)] {
             if has(there) && !has(missing) {
@@ -117,6 +125,12 @@ fn incomplete(data: &SecretData) -> Vec<Mistake> {
                 ));
             }
         }
+    }
+    if has("sessionToken") && !has("accessKeyId") {
+        mistakes.push(Mistake::of_whole(
+            "has sessionToken but no accessKeyId".to_owned(),
+            "add the keys accessKeyId and secretAccessKey",
+        ));
     }
     let ways: Vec<&str> = ["username", "token", "header"]
         .into_iter()
@@ -148,6 +162,12 @@ fn malformed(key: &str, value: &[u8]) -> Option<(String, &'static str)> {
             "spans several lines or holds control characters",
             "write one line of text",
         ),
+        _ if BUCKET_KEYS.contains(&key) && text.contains(|c: char| !c.is_ascii_graphic()) => {
+            mistake(
+                "holds blanks or other characters that no key has",
+                "write it as the service shows it",
+            )
+        }
         "username" if text.contains(':') => mistake("contains a colon", "leave the colon out"),
         "header" if !text.lines().all(is_header) => mistake(
             "is not of lines Name: value",

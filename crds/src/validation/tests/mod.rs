@@ -144,6 +144,18 @@ fn accepts() {
         repository("artifact", "/srv/artifacts", json!({})),
         repository("artifact", "../my artifacts", json!({})),
         repository("artifact", "file:///srv/artifacts", json!({})),
+        repository("artifact", "s3://acme-artifacts", json!({})),
+        repository("artifact", "s3://acme.artifacts/", json!({"bucket": {}})),
+        repository(
+            "artifact",
+            "s3://acme/team a/php/.x",
+            json!({"bucket": {"region": "auto"}, "credentialsSecretRef": {"name": "a"}}),
+        ),
+        repository(
+            "artifact",
+            "s3://acme/php",
+            json!({"bucket": {"endpoint": "http://127.0.0.1:9000/s3", "region": "eu-central-1", "pathStyle": false}}),
+        ),
         token(json!({})),
         token(
             json!({"permission": "read", "scopes": {"packages": ["acme/*"], "repositories": ["acme"]}}),
@@ -206,6 +218,7 @@ fn secrets_in_urls_are_not_repeated() {
         "https://user:hunter2@h/x",
         "https://h/?token=hunter2",
         "ssh://git:hunter2@h/x",
+        "s3://key:hunter2@acme/x",
     ] {
         for kind in ["composer", "git", "artifact"] {
             let said = verdict(&repository(kind, url, json!({})));

@@ -62,6 +62,8 @@ fn rejects_package_brokers() {
 #[test]
 fn rejects_types_and_urls_of_repositories() {
     const GIT: &str = "spec.url: not a git URL; write https://host/path, ssh://git@host/path, git@host:path or file:///path";
+    const FOLDER: &str =
+        "spec.url: not a folder or bucket; write a path, a file:///path URL or s3://bucket/prefix";
     const CREDENTIALS: &str = "spec.url: credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef";
     let rejected = [
         (
@@ -95,14 +97,8 @@ fn rejects_types_and_urls_of_repositories() {
         (git("ext::sh -c x"), GIT),
         (git("https://h"), GIT),
         (git("file://relative"), GIT),
-        (
-            repository("artifact", "https://h/x", json!({})),
-            "spec.url: not a folder; write its path or a file:///path URL",
-        ),
-        (
-            repository("artifact", "file://x", json!({})),
-            "spec.url: not a folder; write its path or a file:///path URL",
-        ),
+        (repository("artifact", "https://h/x", json!({})), FOLDER),
+        (repository("artifact", "file://x", json!({})), FOLDER),
         (
             composer(json!({"git": {}})),
             "spec.git: only a source of type git has this; remove it, or set spec.type to git",
@@ -126,6 +122,63 @@ fn rejects_types_and_urls_of_repositories() {
                 json!({"credentialsSecretRef": {"name": "a"}}),
             ),
             "spec.credentialsSecretRef: a local folder takes no credentials; remove it",
+        ),
+    ];
+    for (document, expected) in rejected {
+        assert_eq!(verdict(&document), expected, "{document}");
+    }
+}
+
+#[test]
+fn rejects_buckets() {
+    const FORM: &str =
+        "spec.url: not a folder or bucket; write a path, a file:///path URL or s3://bucket/prefix";
+    const PREFIX: &str = "spec.url: the prefix has an empty part, . or ..; write it as keys begin, for instance s3://bucket/team/php";
+    const OTHER: &str =
+        "spec.bucket: only a bucket has this; remove it, or write spec.url as s3://bucket/prefix";
+    const ENDPOINT: &str = "spec.bucket.endpoint: not the URL of an S3 service; write https://host[:port] without user, query and fragment";
+    let at = |url: &str| repository("artifact", url, json!({}));
+    let with = |bucket| repository("artifact", "s3://acme/php", json!({"bucket": bucket}));
+    let rejected = [
+        (at("s3://"), FORM),
+        (at("s3:///php"), FORM),
+        (at("s3://ab"), FORM),
+        (at("s3://a b/php"), FORM),
+        (at("s3://acme?x=1"), FORM),
+        (at("s3://acme/php#x"), FORM),
+        (at("s3:acme/php"), FORM),
+        (at("S3://acme/php"), FORM),
+        (at("s3://acme//php"), PREFIX),
+        (at("s3://acme/php//"), PREFIX),
+        (at("s3://acme/../php"), PREFIX),
+        (at("s3://acme/php/.."), PREFIX),
+        (at("s3://acme/./php"), PREFIX),
+        (
+            repository("artifact", "/srv/x", json!({"bucket": {}})),
+            OTHER,
+        ),
+        (
+            repository("git", "https://h/x", json!({"bucket": {}})),
+            OTHER,
+        ),
+        (with(json!({"endpoint": "minio.example.com"})), ENDPOINT),
+        (
+            with(json!({"endpoint": "s3://minio.example.com"})),
+            ENDPOINT,
+        ),
+        (with(json!({"endpoint": "https://me@h"})), ENDPOINT),
+        (with(json!({"endpoint": "https://h/?x"})), ENDPOINT),
+        (
+            with(json!({"region": "eu central"})),
+            "spec.bucket.region: not a region; write its name, for instance eu-central-1",
+        ),
+        (
+            with(json!({"pathstyle": true})),
+            "spec.bucket.pathstyle: unknown field; did you mean pathStyle?",
+        ),
+        (
+            with(json!({"pathStyle": "yes"})),
+            "spec.bucket.pathStyle: is a string, not a boolean; write true or false",
         ),
     ];
     for (document, expected) in rejected {

@@ -153,7 +153,7 @@ fn folders() {
         "file:///srv/a#b",
         "file:///",
     ] {
-        let said = "spec.url: not a folder; write its path or a file:///path URL";
+        let said = "spec.url: not a folder or bucket; write a path, a file:///path URL or s3://bucket/prefix";
         assert_eq!(artifact(unusable), said, "{unusable:?}");
     }
 }

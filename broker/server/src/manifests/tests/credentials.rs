@@ -2,7 +2,7 @@
 
 use super::{
     check, problems,
-    references::{COMPOSER, GIT, SSH, repository, with_secret},
+    references::{BUCKET, COMPOSER, GIT, SSH, repository, with_secret},
 };
 
 const PLAIN: &str = "  brokerRef: {name: main}\n  type: composer\n  url: http://repo.example.com";
@@ -30,6 +30,11 @@ fn usable_credentials() {
         (PLAIN, "  token: hunter2"),
         (GIT, "  username: me\n  password: hunter2"),
         (SSH, ssh.as_str()),
+        (
+            BUCKET,
+            "  accessKeyId: me\n  secretAccessKey: hunter2/+=\n  sessionToken: hunter2",
+        ),
+        (BUCKET, tls.as_str()),
     ];
     for (spec, data) in usable {
         assert_eq!(problems(&with_secret(spec, data)), [], "{data}");
@@ -131,6 +136,42 @@ fn credentials_that_the_url_cannot_use() {
     );
 }
 
+#[test]
+fn credentials_that_no_bucket_can_use() {
+    check_unusable(
+        BUCKET,
+        &[
+            (
+                "  AWS_ACCESS_KEY: hunter2",
+                "Secret \"creds\" has no credentials for a bucket; give it some of the keys accessKeyId, secretAccessKey, sessionToken",
+            ),
+            (
+                "  accessKeyID: hunter2\n  secretAccessKey: hunter2",
+                "has an unknown key accessKeyID; did you mean accessKeyId?",
+            ),
+            (
+                "  accessKeyId: hunter2",
+                "has accessKeyId but no secretAccessKey; add the key secretAccessKey",
+            ),
+            (
+                "  sessionToken: hunter2",
+                "has sessionToken but no accessKeyId; add the keys accessKeyId and secretAccessKey",
+            ),
+            (
+                "  username: hunter2\n  password: hunter2",
+                "has username, which this URL cannot use; remove that key",
+            ),
+        ],
+    );
+    check_unusable(
+        COMPOSER,
+        &[(
+            "  token: hunter2\n  accessKeyId: x\n  secretAccessKey: hunter2",
+            "has accessKeyId, which this URL cannot use",
+        )],
+    );
+}
+
 /// Each Secret has one bad value, on its first or a given line, and that is where it is told.
 fn check_malformed(spec: &str, cases: &[(&str, usize, &str, &str)]) {
     for (data, line, field, said) in cases {
@@ -202,6 +243,19 @@ fn malformed_credentials() {
                 "names no host",
             ),
         ],
+    );
+}
+
+#[test]
+fn malformed_keys_of_a_bucket() {
+    check_malformed(
+        BUCKET,
+        &[(
+            "  accessKeyId: hunter2\n  secretAccessKey: 'hunter2 x'",
+            2,
+            "stringData.secretAccessKey",
+            "holds blanks",
+        )],
     );
 }
 

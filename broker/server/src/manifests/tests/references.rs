@@ -21,6 +21,7 @@ pub(super) const COMPOSER: &str =
     "  brokerRef: {name: main}\n  type: composer\n  url: https://repo.example.com";
 pub(super) const GIT: &str =
     "  brokerRef: {name: main}\n  type: git\n  url: https://git.example.com/acme/lib.git";
+pub(super) const BUCKET: &str = "  brokerRef: {name: main}\n  type: artifact\n  url: s3://acme/php";
 pub(super) const SSH: &str =
     "  brokerRef: {name: main}\n  type: git\n  url: git@git.example.com:acme/lib.git";
 
@@ -193,7 +194,17 @@ fn egress() {
             "spec.url",
             "is local",
         ),
+        (
+            &format!(
+                "{}  bucket: {{endpoint: 'http://h'}}\n",
+                under("s3://acme", "artifact")
+            ),
+            13,
+            "spec.bucket.endpoint",
+            "is plain http, which is refused",
+        ),
     ]);
+    assert_eq!(problems(&under("s3://acme", "artifact")), []);
     for allowed in ["http://h/x", "file:///x"] {
         let spec = format!("  brokerRef: {{name: main}}\n  type: git\n  url: {allowed}\n");
         assert_eq!(problems(&repository(&spec)), []);
