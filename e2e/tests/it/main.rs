@@ -9,6 +9,7 @@
 )]
 
 mod archives;
+mod bucket;
 mod clients;
 mod conditional;
 mod crash;
@@ -20,6 +21,9 @@ mod malformed;
 mod proxy;
 mod reload;
 mod routes;
+#[path = "../../../broker/drivers/tests/it/support/s3.rs"]
+#[expect(dead_code, reason = "the tests of the drivers ask more of it")]
+mod s3;
 mod status;
 mod support;
 mod sync;
