@@ -38,9 +38,7 @@ pub(super) fn loaded(
     let files = folder.join("upstream");
     corpus::write(&files, packages, versions)?;
     let upstream = Nginx::serve(&folder.join("upstream-nginx"), &files, &[], true)?;
-    let manifests =
-        Manifests::on_loopback().repository("bench", "composer", &upstream.url(), &json!({}));
-    let mut broker = bench.broker(folder, &manifests)?;
+    let mut broker = bench.broker(folder, &manifests(&upstream.url()))?;
     let last = corpus::name(packages - 1);
     let first = corpus::name(0);
     broker.wait_for_packages(
@@ -50,6 +48,15 @@ pub(super) fn loaded(
     )?;
     wait_until_ready(&broker)?;
     Ok(Loaded { broker, upstream })
+}
+
+/// Manifests with one repository. The public URL is the same after a restart, when the port is another: documents
+/// hold it.
+pub(super) fn manifests(upstream: &str) -> Manifests {
+    let url = json!({"externalUrl": "https://packages.example.com"});
+    Manifests::on_loopback()
+        .patched("PackageBroker", Manifests::BROKER, &url)
+        .repository("bench", "composer", upstream, &json!({}))
 }
 
 /// Waits until every first sync has ended.

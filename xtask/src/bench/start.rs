@@ -4,12 +4,10 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use package_broker_e2e::manifests::Manifests;
-use serde_json::json;
 
 use super::Bench;
 use super::archive::resident;
-use super::documents::{Loaded, loaded};
+use super::documents::{Loaded, loaded, manifests};
 use super::report::{Reach, Row, median};
 
 const PACKAGES: usize = 10_000;
@@ -22,7 +20,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let url = upstream.url();
     // Without its upstream, so that only the start is measured and not the sync after it.
     drop(upstream);
-    let manifests = Manifests::on_loopback().repository("bench", "composer", &url, &json!({}));
+    let manifests = manifests(&url);
     let mut times = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..ROUNDS {

@@ -8,7 +8,7 @@ use package_broker_e2e::manifests::Manifests;
 use serde_json::json;
 use sha1::{Digest, Sha1};
 
-use super::documents::{Loaded, loaded, wait_until_ready};
+use super::documents::{Loaded, loaded, manifests, wait_until_ready};
 use super::nginx::Nginx;
 use super::report::{Reach, Row, median};
 use super::{Bench, corpus, fetch};
@@ -89,9 +89,7 @@ pub(super) fn unchanged(bench: &Bench) -> Result<Vec<Row>> {
             .to_vec())
     };
     let before = state()?;
-    let manifests =
-        Manifests::on_loopback().repository("bench", "composer", &upstream.url(), &json!({}));
-    let broker = bench.broker(&folder, &manifests)?;
+    let broker = bench.broker(&folder, &manifests(&upstream.url()))?;
     let deadline = Instant::now() + Duration::from_mins(1);
     while seconds_in_log(&broker.log()).is_none() {
         anyhow::ensure!(

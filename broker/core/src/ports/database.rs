@@ -311,6 +311,9 @@ pub trait ArchiveStore: Send + Sync {
         package: &PackageName,
     ) -> Result<Vec<Archive>, DatabaseError>;
 
+    /// Whether there is any archive of a repository.
+    async fn has_archives(&self, repository: &RepositoryName) -> Result<bool, DatabaseError>;
+
     /// Records an archive whose blob is in storage. If one is there for the same repository, key and format, that one
     /// stays and is returned: archives never change.
     async fn add_archive(&self, archive: &Archive) -> Result<Archive, DatabaseError>;

@@ -86,7 +86,7 @@ fn count(number: usize) -> u32 {
 }
 
 /// The SHA-1 of archives we store, by version segment, reference segment and format.
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Checksums {
     by_address: HashMap<(String, String, ArchiveFormat), String>,
     archives: u64,
@@ -182,6 +182,20 @@ impl Publisher {
 
     async fn turn(&self) -> Turn {
         Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// No checksums, if no archive of a repository is stored: then there is no need to look for each of its packages.
+    pub async fn no_checksums(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<Option<Checksums>, DatabaseError> {
+        let archives = self.archives.load(Ordering::Acquire);
+        let none = Checksums {
+            by_address: HashMap::new(),
+            archives,
+        };
+        let has_archives = self.database.has_archives(repository).await?;
+        Ok((!has_archives).then_some(none))
     }
 
     /// The checksums of the archives that are stored of a repository's package.

@@ -71,10 +71,14 @@ impl SyncService {
     ) -> Result<Outcome, SyncError> {
         let repository = &opened.repository;
         let concurrency = self.catalog.installation().limits().max_concurrent;
+        let checksums = self.publisher.no_checksums(&repository.name).await?;
+        let checksums = checksums.as_ref();
         let mut outcome = Outcome::default();
         let mut last_word = Instant::now();
         let reads = stream::iter(names.to_vec()).map(|name| async move {
-            let staged = self.stage(repository, &*survey.reader, &name).await;
+            let staged = self
+                .stage(repository, &*survey.reader, &name, checksums)
+                .await;
             let contradicts = !absence_counts
                 && matches!(staged, Ok(Staged::Absent))
                 && self.catalog.held(&repository.name, name.as_str()).is_some();

@@ -13,7 +13,7 @@ use crate::{
         database::DatabaseError,
         source::{Found, PackageReader, Reading},
     },
-    services::publish::Prepared,
+    services::publish::{Checksums, Prepared},
 };
 
 /// What became of one package.
@@ -27,12 +27,14 @@ pub(super) enum Staged {
 }
 
 impl SyncService {
-    /// Reads one package and prepares it, without writing anything.
+    /// Reads one package and prepares it, without writing anything. `checksums` are those of its archives, if the
+    /// caller knows them.
     pub(super) async fn stage(
         &self,
         repository: &Arc<Repository>,
         reader: &dyn PackageReader,
         package: &PackageName,
+        checksums: Option<&Checksums>,
     ) -> Result<Staged, SyncError> {
         let held = self.catalog.held(&repository.name, package.as_str());
         let tag = repository_tag(repository);
@@ -57,7 +59,15 @@ impl SyncService {
                     Some(_) => self.stored(repository, package).await?,
                     None => None,
                 };
-                self.prepare(repository, package, found, before, &tag, known.validator)
+                let checked = check(repository, package, found, before).await?;
+                if checked.same && checked.says_nothing_new(known.validator.as_deref()) {
+                    return Ok(Staged::Unchanged);
+                }
+                let checksums = match checksums {
+                    Some(checksums) => checksums.clone(),
+                    None => self.publisher.checksums(&repository.name, package).await?,
+                };
+                self.prepare(repository, package, checked, &tag, checksums)
                     .await
             }
         }
@@ -82,31 +92,14 @@ impl SyncService {
         &self,
         repository: &Arc<Repository>,
         package: &PackageName,
-        found: Found,
-        before: Option<PackageVersions>,
+        checked: Checked,
         tag: &str,
-        validator_before: Option<String>,
+        checksums: Checksums,
     ) -> Result<Staged, SyncError> {
-        let Found {
-            versions,
-            skipped,
-            validator,
-        } = found;
-        let same_validator =
-            validator == validator_before && validator.is_some() || validator.is_none();
+        let Checked {
+            content, validator, ..
+        } = checked;
         let validator = validator.map(|validator| format!("{tag}{validator}"));
-        let (name, own) = (package.clone(), Arc::clone(repository));
-        let checked = tokio::task::spawn_blocking(move || {
-            let mut content = PackageVersions::check(&name, versions, skipped);
-            vouch(&own, &mut content, before.as_ref(), jiff::Timestamp::now());
-            let same = before.as_ref() == Some(&content);
-            (content, same)
-        });
-        let (content, same) = checked.await.map_err(|_| SyncError::Stopped)?;
-        if same && same_validator {
-            return Ok(Staged::Unchanged);
-        }
-        let checksums = self.publisher.checksums(&repository.name, package).await?;
         let installation = self.catalog.installation();
         let (name, repository) = (package.clone(), repository.name.clone());
         let prepared = tokio::task::spawn_blocking(move || {
@@ -123,6 +116,48 @@ impl SyncService {
             prepared.await.map_err(|_| SyncError::Stopped)?,
         )))
     }
+}
+
+/// What a source gave, judged.
+struct Checked {
+    content: PackageVersions,
+    /// The source's validator for it.
+    validator: Option<String>,
+    /// Whether the content is what is stored.
+    same: bool,
+}
+
+impl Checked {
+    /// Whether the validator is the one that is known, or there is none to remember.
+    fn says_nothing_new(&self, known: Option<&str>) -> bool {
+        self.validator.is_none() || self.validator.as_deref() == known
+    }
+}
+
+async fn check(
+    repository: &Arc<Repository>,
+    package: &PackageName,
+    found: Found,
+    before: Option<PackageVersions>,
+) -> Result<Checked, SyncError> {
+    let Found {
+        versions,
+        skipped,
+        validator,
+    } = found;
+    let (name, own) = (package.clone(), Arc::clone(repository));
+    let checking = tokio::task::spawn_blocking(move || {
+        let mut content = PackageVersions::check(&name, versions, skipped);
+        vouch(&own, &mut content, before.as_ref(), jiff::Timestamp::now());
+        let same = before.as_ref() == Some(&content);
+        (content, same)
+    });
+    let (content, same) = checking.await.map_err(|_| SyncError::Stopped)?;
+    Ok(Checked {
+        content,
+        validator,
+        same,
+    })
 }
 
 /// Validators count only for the settings they were given under.

@@ -32,6 +32,15 @@ impl ArchiveStore for Sqlite {
             .map_err(self.explain("look up a package's archives"))
     }
 
+    async fn has_archives(&self, repository: &RepositoryName) -> Result<bool, DatabaseError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM archives WHERE repository = ?1)")
+            .bind(repository.as_str())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(Fault::from)
+            .map_err(self.explain("look for archives of a repository"))
+    }
+
     async fn add_archive(&self, archive: &Archive) -> Result<Archive, DatabaseError> {
         self.write_archive(archive)
             .await

@@ -146,3 +146,12 @@ pub(crate) async fn of_archives_added_at_once_one_stays(database: &dyn Database)
         "{answers:?}"
     );
 }
+
+pub(crate) async fn it_is_known_whether_a_repository_has_archives(database: &dyn Database) {
+    let has = async |name: &str| database.has_archives(&repository(name)).await.unwrap();
+    assert!(!has("team").await);
+    let one = archive("team", "1.0.0.0", "abc", 1);
+    database.add_archive(&one).await.unwrap();
+    assert!(has("team").await);
+    assert!(!has("other").await);
+}

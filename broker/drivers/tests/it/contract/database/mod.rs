@@ -163,6 +163,7 @@ mod sqlite {
         archives::an_archive_never_changes,
         archives::archives_outlive_their_package_and_its_repository,
         archives::every_field_of_an_archive_comes_back,
+        archives::it_is_known_whether_a_repository_has_archives,
         archives::of_archives_added_at_once_one_stays,
         packages::a_new_database_is_empty,
         packages::a_package_is_replaced_whole,
