@@ -373,10 +373,10 @@ fn guessing_is_slowed_down_for_the_guesser_only() {
             .from(guesser)
     };
     let answers: Vec<Answer> = thread::scope(|scope| {
-        let guesses: Vec<_> = (0..80)
+        let asking: Vec<_> = (0..80)
             .map(|number| scope.spawn(move || guess(number).send().unwrap()))
             .collect();
-        guesses
+        asking
             .into_iter()
             .map(|guess| guess.join().unwrap())
             .collect()

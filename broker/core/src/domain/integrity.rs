@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn a_zip_ends_with_a_record_that_fits() {
         let mut zip = b"PK\x03\x04".to_vec();
-        zip.extend([7; 70_000]);
+        zip.extend(vec![7; 70_000]);
         let cut = edges(&zip, ArchiveFormat::Zip).unwrap_err();
         assert!(cut.contains("cut off"), "{cut}");
         let mut whole = zip.clone();

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{scope::Scope, stamp::Stamp},
-    ports::database::{Database, Encoding},
+    ports::database::{Database, DocumentBytes, Encoding},
 };
 
 /// Bytes of rendered views that are kept.
@@ -57,6 +57,14 @@ impl ViewDocument {
             Encoding::Zstd => &self.zstd,
         }
     }
+}
+
+/// What a rendering came to.
+enum Rendered {
+    /// The bytes of before.
+    Same(Arc<ViewDocument>),
+    /// Other bytes.
+    New(Box<DocumentBytes>),
 }
 
 type Key = (Kind, [u8; 32]);
@@ -126,23 +134,25 @@ impl ViewService {
                 Kind::List => PackageList::of(&catalog, &scope).json(),
             };
             let digest: [u8; 32] = Sha256::digest(&json).into();
-            let same = before.filter(|before| before.digest == digest);
-            same.map_or_else(|| Err((digest, compress(&json))), Ok)
+            match before.filter(|before| before.digest == digest) {
+                Some(same) => Rendered::Same(same),
+                None => Rendered::New(Box::new(compress(&json))),
+            }
         });
         let rendered = rendering
             .await
             .map_err(|_| CannotTell::soon("shutting down"))?;
         let document = match rendered {
-            Ok(same) => ViewDocument {
+            Rendered::Same(same) => ViewDocument {
                 dated: same.dated.clone(),
                 digest: same.digest,
                 gzip: same.gzip.clone(),
                 zstd: same.zstd.clone(),
                 generation,
             },
-            Err((digest, bytes)) => ViewDocument {
-                dated: self.date(key, &digest).await?,
-                digest,
+            Rendered::New(bytes) => ViewDocument {
+                dated: self.date(key, &bytes.digest).await?,
+                digest: bytes.digest,
                 gzip: bytes.gzip,
                 zstd: bytes.zstd,
                 generation,

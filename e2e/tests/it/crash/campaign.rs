@@ -126,7 +126,9 @@ impl Campaign {
         });
         self.gate.shut();
         self.interrupted += usize::from(self.registry.said(&["synced"]) == 0);
-        seen.into_iter().for_each(|seen| self.recent.merge(seen));
+        for seen in seen {
+            self.recent.merge(seen);
+        }
     }
 
     /// Starts a broker and kills it before it has started.

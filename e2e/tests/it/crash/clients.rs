@@ -41,16 +41,16 @@ impl Acknowledged {
         }
         self.archives.extend(other.archives);
         for (key, document) in other.documents {
-            self.note(key, document);
+            self.note(&key, &document);
         }
     }
 
-    fn note(&mut self, key: (String, String), document: Vec<u8>) {
+    fn note(&mut self, key: &(String, String), document: &[u8]) {
         let known = self.documents.entry(key.clone());
-        let known = known.or_insert_with(|| document.clone());
+        let known = known.or_insert_with(|| document.to_vec());
         assert_eq!(
             String::from_utf8_lossy(known),
-            String::from_utf8_lossy(&document),
+            String::from_utf8_lossy(document),
             "two contents of {key:?}"
         );
     }
@@ -126,7 +126,7 @@ impl Client {
         }
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
         let date = answer.header("last-modified").unwrap().to_owned();
-        seen.note((name.to_owned(), date), answer.body.clone());
+        seen.note(&(name.to_owned(), date), &answer.body);
         Ok(Some(expanded(&json_of(&answer), name)))
     }
 }

@@ -14,7 +14,7 @@ const ROOT: &str = "GET /packages.json HTTP/1.1";
 #[test]
 fn credentials_that_say_nothing_are_refused() {
     let base64 = |bytes: &[u8]| format!("Authorization: Basic {}", STANDARD.encode(bytes));
-    let long = [b"token:".as_slice(), &[b'x'; 200_000]].concat();
+    let long = [b"token:".as_slice(), &vec![b'x'; 200_000]].concat();
     let rows = [
         ("none", String::new(), "needs a token"),
         ("empty", "Authorization:".to_owned(), "not valid here"),

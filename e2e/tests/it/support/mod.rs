@@ -19,7 +19,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 /// How long anything that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until `done` gives something; `what` is what did not happen in the end.
 pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {

@@ -58,6 +58,7 @@ async fn every_format_is_read_with_its_checksum() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn composer_json_is_found_where_composer_finds_it() {
     let folder = Artifacts::new();
     let json = |version: &str| composer_json("acme/lib", version).into_bytes();

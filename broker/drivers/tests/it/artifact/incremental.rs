@@ -127,7 +127,7 @@ async fn a_change_of_one_package_leaves_the_others_unchanged() {
 async fn other_bytes_under_the_same_size_and_time_are_seen() {
     let folder = Artifacts::new();
     let path = folder.put("lib.zip", &package_zip("acme/lib", "1.0"));
-    let time = SystemTime::now() - Duration::from_secs(3600);
+    let time = SystemTime::now() - Duration::from_hours(1);
     File::options()
         .write(true)
         .open(&path)

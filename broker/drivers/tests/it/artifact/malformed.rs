@@ -35,6 +35,7 @@ fn damaged(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn bad_zips() -> Vec<Case> {
     let json = good_json();
     let good = package_zip("acme/bad", "1.0");
@@ -148,6 +149,7 @@ fn twice(json: &[u8]) -> Vec<u8> {
     bytes
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn bad_tars() -> Vec<Case> {
     let json = good_json();
     let gz = gzip(&package_tar("acme/bad", "1.0"));

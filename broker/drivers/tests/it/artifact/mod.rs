@@ -13,6 +13,7 @@ use std::{path::Path, sync::Arc};
 use package_broker_core::{
     domain::{
         metadata::{Fields, PackageVersions, links::Dist},
+        names::PackageName,
         repository::SourceKind,
         skipped::Skipped,
     },
@@ -41,7 +42,7 @@ async fn survey(folder: &Path) -> Survey {
 
 fn names(survey: &Survey) -> Vec<&str> {
     match &survey.listing {
-        Listing::Names(names) => names.iter().map(|name| name.as_str()).collect(),
+        Listing::Names(names) => names.iter().map(PackageName::as_str).collect(),
         other => panic!("a folder knows its names, but says {other:?}"),
     }
 }

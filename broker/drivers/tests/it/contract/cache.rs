@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 /// Longer than a word takes to come round on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -67,7 +67,10 @@ pub(crate) async fn a_package_is_replaced_whole(database: &dyn Database) {
         versions: 2,
         skipped: 3,
     };
-    assert_eq!(database.index().await.unwrap().held, [held.clone()]);
+    assert_eq!(
+        database.index().await.unwrap().held,
+        std::slice::from_ref(&held)
+    );
     let found = database.versions(&team, &lib).await.unwrap();
     assert_eq!(found, Some(versions_of("acme/lib", &["1.0", "dev-main"])));
 

@@ -61,7 +61,7 @@ pub(crate) async fn what_is_published_is_in_the_index(database: &dyn Database) {
         10,
     )
     .await;
-    assert_eq!(applied.published, [expected.clone()]);
+    assert_eq!(applied.published, std::slice::from_ref(&expected));
     let index = database.index().await.unwrap();
     assert_eq!(
         (index.published, index.held),
@@ -80,7 +80,7 @@ pub(crate) async fn what_is_published_is_in_the_index(database: &dyn Database) {
         abandoned: String::new(),
         ..expected
     };
-    assert_eq!(applied.published, [expected.clone()]);
+    assert_eq!(applied.published, std::slice::from_ref(&expected));
     assert_eq!(database.index().await.unwrap().published, [expected]);
 }
 
