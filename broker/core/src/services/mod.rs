@@ -18,3 +18,4 @@ pub mod search;
 pub mod status;
 pub mod token;
 pub mod view;
+mod wanted;

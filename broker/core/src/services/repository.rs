@@ -16,7 +16,7 @@ use crate::{
         database::{Database, DatabaseError, RepositoryRecord},
         source::Listing,
     },
-    sync::{SyncService, run::fingerprint},
+    sync::{SyncService, fingerprint::fingerprint},
 };
 
 /// The setting that says what the published documents were rendered with.

@@ -6,6 +6,7 @@
 
 pub mod demand;
 pub mod error;
+pub(crate) mod fingerprint;
 mod plan;
 mod read;
 pub mod run;

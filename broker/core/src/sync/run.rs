@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::{
     Opened, SyncError, SyncService,
+    fingerprint::fingerprint,
     plan::{Plan, plan, sorted, vanished},
     read::Read,
 };
@@ -30,21 +29,6 @@ pub struct SyncReport {
     pub changed: usize,
     /// Packages that are no longer there.
     pub removed: usize,
-}
-
-/// A digest of the settings that decide what is read. Priority and credentials are not among them.
-pub(crate) fn fingerprint(repository: &Repository) -> String {
-    let mut hash = Sha256::new();
-    let path = repository.path.as_deref().unwrap_or_default();
-    for part in [repository.kind.as_str(), &repository.url, path] {
-        hash.update(part);
-        hash.update([0]);
-    }
-    hash.update(serde_json::to_vec(&repository.filter).unwrap_or_default());
-    if let Some(endpoint) = &repository.bucket.endpoint {
-        hash.update(endpoint);
-    }
-    hex::encode(hash.finalize().get(..16).unwrap_or_default())
 }
 
 impl SyncService {

@@ -162,7 +162,7 @@ async fn check(
 
 /// Validators count only for the settings they were given under.
 fn repository_tag(repository: &Repository) -> String {
-    let mut tag = super::run::fingerprint(repository);
+    let mut tag = super::fingerprint::fingerprint(repository);
     tag.truncate(8);
     tag.push(':');
     tag
