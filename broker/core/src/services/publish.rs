@@ -40,7 +40,7 @@ pub struct Prepared {
 }
 
 /// What a document was rendered with that may have moved by the time it is stored.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct RenderedWith {
     urls: DistUrls,
     /// [`Publisher::archives`] before the checksums were read.
@@ -228,6 +228,10 @@ impl Publisher {
             // It was removed while it was being read.
             return Ok(());
         }
+        let now = RenderedWith {
+            urls: installation.urls().clone(),
+            archives: self.archives.load(Ordering::Acquire),
+        };
         let mut changes = Changes::default();
         for Prepared {
             put,
@@ -239,9 +243,7 @@ impl Publisher {
                 .catalog
                 .rightful_owner(put.package.as_str(), Some(repository), None);
             if owner.as_ref() == Some(repository) {
-                let current = rendered_with.urls == *installation.urls()
-                    && rendered_with.archives == self.archives.load(Ordering::Acquire);
-                changes.publish.push(if current {
+                changes.publish.push(if rendered_with == now {
                     publication
                 } else {
                     self.rendered_again(&put).await?

@@ -43,9 +43,7 @@ pub enum Kind {
 pub struct ViewDocument {
     /// Given once in the life of the installation to these very bytes.
     pub dated: Dated,
-    digest: [u8; 32],
-    gzip: Bytes,
-    zstd: Bytes,
+    document: DocumentBytes,
     generation: u64,
 }
 
@@ -53,18 +51,10 @@ impl ViewDocument {
     /// The bytes in an encoding.
     pub fn bytes(&self, encoding: Encoding) -> &Bytes {
         match encoding {
-            Encoding::Gzip => &self.gzip,
-            Encoding::Zstd => &self.zstd,
+            Encoding::Gzip => &self.document.gzip,
+            Encoding::Zstd => &self.document.zstd,
         }
     }
-}
-
-/// What a rendering came to.
-enum Rendered {
-    /// The bytes of before.
-    Same(Arc<ViewDocument>),
-    /// Other bytes.
-    New(Box<DocumentBytes>),
 }
 
 type Key = (Kind, [u8; 32]);
@@ -73,8 +63,8 @@ type Key = (Kind, [u8; 32]);
 struct ByBytes;
 
 impl Weighter<Key, Arc<ViewDocument>> for ByBytes {
-    fn weight(&self, _: &Key, document: &Arc<ViewDocument>) -> u64 {
-        OVERHEAD + (document.gzip.len() + document.zstd.len()) as u64
+    fn weight(&self, _: &Key, rendered: &Arc<ViewDocument>) -> u64 {
+        OVERHEAD + (rendered.document.gzip.len() + rendered.document.zstd.len()) as u64
     }
 }
 
@@ -134,33 +124,25 @@ impl ViewService {
                 Kind::List => PackageList::of(&catalog, &scope).json(),
             };
             let digest: [u8; 32] = Sha256::digest(&json).into();
-            match before.filter(|before| before.digest == digest) {
-                Some(same) => Rendered::Same(same),
-                None => Rendered::New(Box::new(compress(&json))),
+            match before.filter(|before| before.document.digest == digest) {
+                Some(same) => (same.document.clone(), Some(same.dated.clone())),
+                None => (compress(&json), None),
             }
         });
-        let rendered = rendering
+        let (document, dated) = rendering
             .await
             .map_err(|_| CannotTell::soon("shutting down"))?;
-        let document = match rendered {
-            Rendered::Same(same) => ViewDocument {
-                dated: same.dated.clone(),
-                digest: same.digest,
-                gzip: same.gzip.clone(),
-                zstd: same.zstd.clone(),
-                generation,
-            },
-            Rendered::New(bytes) => ViewDocument {
-                dated: self.date(key, &bytes.digest).await?,
-                digest: bytes.digest,
-                gzip: bytes.gzip,
-                zstd: bytes.zstd,
-                generation,
-            },
+        let dated = match dated {
+            Some(dated) => dated,
+            None => self.date(key, &document.digest).await?,
         };
-        let document = Arc::new(document);
-        self.rendered.insert(key, Arc::clone(&document));
-        Ok(document)
+        let rendered = Arc::new(ViewDocument {
+            dated,
+            document,
+            generation,
+        });
+        self.rendered.insert(key, Arc::clone(&rendered));
+        Ok(rendered)
     }
 
     async fn date(&self, (kind, view): Key, digest: &[u8; 32]) -> Result<Dated, CannotTell> {

@@ -1,10 +1,7 @@
 //! Reading one package because a client asks for it.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -31,35 +28,17 @@ const LEFT_ALONE: Duration = Duration::from_secs(15);
 /// What is asked of one source on demand.
 pub(super) struct Demands {
     slots: Semaphore,
-    waiting: AtomicUsize,
+    /// Places in the line for a slot.
+    line: Semaphore,
     slow_failure: Mutex<Option<(Instant, ReadError)>>,
-}
-
-/// A place among those who wait, until it is dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Demands {
     pub(super) fn new(slots: usize) -> Self {
         Self {
             slots: Semaphore::new(slots),
-            waiting: AtomicUsize::new(0),
+            line: Semaphore::new(MAX_WAITING),
             slow_failure: Mutex::default(),
-        }
-    }
-
-    fn wait_in_line(&self) -> Result<Place<'_>, SyncError> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.waiting);
-        if before < MAX_WAITING {
-            Ok(place)
-        } else {
-            Err(SyncError::Busy)
         }
     }
 
@@ -126,7 +105,7 @@ impl SyncService {
     ) -> Result<bool, ReadError> {
         let opened = self.opened(repository).map_err(SyncError::from)?;
         let demands = &opened.on_demand;
-        let _place = demands.wait_in_line()?;
+        let _place = demands.line.try_acquire().map_err(|_| SyncError::Busy)?;
         let _slot = demands
             .slots
             .acquire()

@@ -19,11 +19,6 @@ pub(crate) fn since(request: &HeaderMap) -> Option<&[u8]> {
     Some(request.get(header::IF_MODIFIED_SINCE)?.as_bytes())
 }
 
-/// Whether the client has this very document.
-pub(crate) fn is_current(request: &HeaderMap, dated: &Dated) -> bool {
-    since(request).is_some_and(|since| since == &dated.date[..])
-}
-
 /// 304: the client has it.
 pub(crate) fn not_modified(dated: &Dated) -> Response {
     let mut response = dated_response(dated, Body::empty());

@@ -11,7 +11,7 @@ use package_broker_core::{
 
 use super::super::{
     App,
-    conditional::{self, is_current, not_modified, since},
+    conditional::{self, not_modified},
     encoding::Coding,
     error::Problem,
     route::decoded,
@@ -29,11 +29,11 @@ pub(in super::super) async fn package(
     let (name, channel) = package_file(&vendor, &file).ok_or_else(|| {
         Problem::no_such_file(&file, "package files are called NAME.json or NAME~dev.json")
     })?;
-    let coding = Coding::accepted(headers);
+    let (coding, since) = (Coding::accepted(headers), conditional::since(headers));
     match app
         .broker
         .packages
-        .document(grant, &name, channel, coding.stored(), since(headers))
+        .document(grant, &name, channel, coding.stored(), since)
         .await?
     {
         Answer::Unchanged { dated } => Ok(not_modified(&dated)),
@@ -41,7 +41,7 @@ pub(in super::super) async fn package(
             let bytes = coding.unpack(bytes).await?;
             Ok(conditional::document(&dated, coding, bytes))
         }
-        Answer::Empty { dated } if is_current(headers, &dated) => Ok(not_modified(&dated)),
+        Answer::Empty { dated } if dated.is(since) => Ok(not_modified(&dated)),
         Answer::Empty { dated } => {
             let bytes = document::empty(&name).into();
             Ok(conditional::document(&dated, Coding::Identity, bytes))

@@ -14,7 +14,7 @@ pub(in super::super) async fn view(
 ) -> Result<Response, Problem> {
     let document = app.broker.views.document(grant, kind).await?;
     let dated = grant.dated(&document.dated);
-    if conditional::is_current(headers, dated) {
+    if dated.is(conditional::since(headers)) {
         return Ok(conditional::not_modified(dated));
     }
     let coding = Coding::accepted(headers);
