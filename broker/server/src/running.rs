@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,7 +14,6 @@ use package_broker_core::{
     services::status,
     sync::schedule::Scheduler,
 };
-use package_broker_crds::PackageBrokerSpec;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -50,7 +49,7 @@ pub(crate) struct Running {
     pub(crate) app: Arc<App>,
     pub(crate) scheduler: Scheduler,
     sources: Arc<ReplaceableSources>,
-    /// What the open sources were opened under.
+    /// What sources are opened under; nothing from the moment that changes until all syncs know.
     opened_under: Mutex<Option<SourceSettings>>,
     data: PathBuf,
     addresses: Addresses,
@@ -65,7 +64,8 @@ impl Running {
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let spec = &desired.broker.spec;
-        let factory = installation::sources(&SourceSettings::of(spec)?, data);
+        let settings = SourceSettings::of(spec)?;
+        let factory = installation::sources(&settings, data);
         let sources = Arc::new(ReplaceableSources::new(factory));
         let ports = embedded::open(data, Arc::clone(&sources) as _).await?;
         let nothing =
@@ -76,7 +76,7 @@ impl Running {
             app: Arc::new(App::new(broker)),
             scheduler,
             sources,
-            opened_under: Mutex::default(),
+            opened_under: Mutex::new(Some(settings)),
             data: data.to_owned(),
             addresses,
         })
@@ -99,7 +99,13 @@ impl Running {
         self.app
             .proxies
             .store(Arc::new(installation::proxies(spec)?));
-        let anew = self.reopen_sources(spec)?;
+        let settings = SourceSettings::of(spec)?;
+        let anew = self.opened_under().as_ref() != Some(&settings);
+        if anew {
+            *self.opened_under() = None;
+            self.sources
+                .replace(installation::sources(&settings, &self.data));
+        }
         broker
             .documents
             .resize(spec.limits.document_cache_size.bytes());
@@ -107,6 +113,7 @@ impl Running {
         broker.tokens.replace(tokens).await?;
         tokens::remove_others(desired, &self.data)?;
         self.scheduler.install(&installation, anew);
+        *self.opened_under() = Some(settings);
         self.note(None).await;
         Ok(())
     }
@@ -124,20 +131,10 @@ impl Running {
         Ok(())
     }
 
-    /// Has sources opened under the settings of now. Says whether these are others than before.
-    fn reopen_sources(&self, spec: &PackageBrokerSpec) -> anyhow::Result<bool> {
-        let settings = SourceSettings::of(spec)?;
-        let mut opened_under = self
-            .opened_under
+    fn opened_under(&self) -> MutexGuard<'_, Option<SourceSettings>> {
+        self.opened_under
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if opened_under.as_ref() == Some(&settings) {
-            return Ok(false);
-        }
-        self.sources
-            .replace(installation::sources(&settings, &self.data));
-        *opened_under = Some(settings);
-        Ok(true)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up changes of the files. A mistake in them is told and changes nothing; what could not be put in force is

@@ -62,19 +62,31 @@ fn foreign(root: &FieldPath, kind: &str) -> FieldError {
     FieldError::new(root.field("kind"), "is not a kind that is read here", fix)
 }
 
+/// A schema of ours for what the cluster itself has a kind for, compiled when first needed.
+pub(super) type Compiled = OnceLock<Result<Structure, String>>;
+
+/// The structure that a schema describes.
+///
+/// # Errors
+/// If the schema is wrong, which is nobody's mistake but ours.
+pub(super) fn compiled(
+    cell: &'static Compiled,
+    schema: fn() -> Value,
+) -> Result<&'static Structure, FieldError> {
+    let structure = cell.get_or_init(|| Structure::new(&schema()));
+    structure.as_ref().map_err(|problem| {
+        let fix = "report this as a defect of the program";
+        FieldError::new(FieldPath::root(), problem, fix)
+    })
+}
+
 /// Checks a `v1` `List` but for its items.
 ///
 /// # Errors
 /// All mistakes in it.
 pub(super) fn check_list(document: &Value) -> Result<(), Vec<FieldError>> {
-    static STRUCTURE: OnceLock<Result<Structure, String>> = OnceLock::new();
-    let structure = STRUCTURE
-        .get_or_init(|| Structure::new(&list_schema()))
-        .as_ref()
-        .map_err(|problem| {
-            let fix = "report this as a defect of the program";
-            vec![FieldError::new(FieldPath::root(), problem, fix)]
-        })?;
+    static STRUCTURE: Compiled = Compiled::new();
+    let structure = compiled(&STRUCTURE, list_schema).map_err(|error| vec![error])?;
     let errors = structure.check(&structure.complete(document));
     if errors.is_empty() {
         Ok(())

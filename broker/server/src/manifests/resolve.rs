@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use package_broker_core::domain::token::{self, TokenHash};
 use package_broker_crds::{
     AccessToken, PackageBroker, Repository, RepositoryType,
-    validation::{Admitted, FieldError, FieldPath},
+    validation::{Admitted, FieldError},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -235,11 +235,7 @@ impl<'a> Resolver<'a> {
             return;
         }
         let known = names_in(self.repositories.keys(), at.namespace);
-        let path = FieldPath::root()
-            .field("spec")
-            .field("scopes")
-            .field("repositories")
-            .index(index);
+        let path = path_of(&["spec", "scopes", "repositories"]).index(index);
         let error = dangling(path, "Repository", name, &known, at.namespace);
         self.problems.push(at.source.problem(error));
     }
@@ -248,10 +244,7 @@ impl<'a> Resolver<'a> {
         let broker = self.brokers.get(&(at.namespace, name)).copied();
         if broker.is_none() && !self.brokers.is_empty() {
             let known = names_in(self.brokers.keys(), at.namespace);
-            let path = FieldPath::root()
-                .field("spec")
-                .field("brokerRef")
-                .field("name");
+            let path = path_of(&["spec", "brokerRef", "name"]);
             let error = dangling(path, "PackageBroker", name, &known, at.namespace);
             self.problems.push(at.source.problem(error));
         }

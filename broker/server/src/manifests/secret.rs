@@ -1,18 +1,16 @@
 //! `v1/Secret` documents.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::OnceLock,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use package_broker_crds::validation::{
-    FieldError, FieldPath, Structure, check_metadata, metadata_schema,
-};
+use package_broker_crds::validation::{FieldError, FieldPath, check_metadata, metadata_schema};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde_json::{Value, json};
 
-use super::object::Source;
+use super::{
+    dialect::{Compiled, compiled},
+    object::Source,
+};
 
 /// The decoded `data` and `stringData` of a Secret by key. `Debug` shows the keys only.
 pub(crate) type SecretData = BTreeMap<String, SecretSlice<u8>>;
@@ -32,7 +30,8 @@ pub(super) struct Secret {
 /// # Errors
 /// All mistakes in it. They repeat no value.
 pub(super) fn read(document: &Value, source: &Source) -> Result<Secret, Vec<FieldError>> {
-    let structure = structure().map_err(|error| vec![error])?;
+    static STRUCTURE: Compiled = Compiled::new();
+    let structure = compiled(&STRUCTURE, schema).map_err(|error| vec![error])?;
     let document = structure.complete(document);
     let mut errors = structure.check(&document);
     errors.extend(check_metadata(&document));
@@ -182,20 +181,6 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, Mistake> {
 )]
 fn decode_text(text: &str) -> Result<Vec<u8>, Mistake> {
     Ok(text.as_bytes().to_vec())
-}
-
-fn structure() -> Result<&'static Structure, FieldError> {
-    static STRUCTURE: OnceLock<Result<Structure, String>> = OnceLock::new();
-    STRUCTURE
-        .get_or_init(|| Structure::new(&schema()))
-        .as_ref()
-        .map_err(|problem| {
-            FieldError::new(
-                FieldPath::root(),
-                problem,
-                "report this as a defect of the program",
-            )
-        })
 }
 
 fn schema() -> Value {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use package_broker_crds::validation::FieldPath;
 use serde_json::{Map, Value};
 
-use super::{Document, MAX_DEPTH, MAX_NODES, Position, Positions, YamlError, scalar};
+use super::{Document, MAX_DEPTH, MAX_NODES, Position, YamlError, scalar};
 
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -46,12 +46,7 @@ impl<'a> Reader<'a> {
             let start = self.position();
             let value = self.node(&FieldPath::root(), 0)?;
             let fields = std::mem::take(&mut self.fields);
-            if !value.is_null() {
-                documents.push(Document {
-                    value,
-                    positions: Positions { start, fields },
-                });
-            }
+            documents.extend(Document::of(value, start, fields));
         }
         Ok(documents)
     }

@@ -37,6 +37,12 @@ pub(super) struct Document {
 }
 
 impl Document {
+    /// What stands in a file from `start` on; nothing if that is empty.
+    fn of(value: Value, start: Position, fields: HashMap<FieldPath, Position>) -> Option<Self> {
+        let positions = Positions { start, fields };
+        (!value.is_null()).then_some(Self { value, positions })
+    }
+
     /// The items of the list in the field `items`, as documents of their own.
     pub(super) fn into_items(mut self) -> Vec<Self> {
         let Some(Value::Array(values)) = self.value.get_mut("items").map(Value::take) else {

@@ -6,7 +6,7 @@ use package_broker_crds::validation::FieldPath;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
-use super::{Document, MAX_DEPTH, MAX_NODES, Position, Positions, YamlError, scalar};
+use super::{Document, MAX_DEPTH, MAX_NODES, Position, YamlError, scalar};
 
 /// The key that takes over the fields of another map.
 const MERGE_KEY: &str = "<<";
@@ -51,12 +51,7 @@ impl<'a> Reader<'a> {
                     let start = position(span);
                     let value = self.node(node, span, &FieldPath::root(), 0)?;
                     let fields = std::mem::take(&mut self.fields);
-                    if !value.is_null() {
-                        documents.push(Document {
-                            value,
-                            positions: Positions { start, fields },
-                        });
-                    }
+                    documents.extend(Document::of(value, start, fields));
                 }
             }
         }
