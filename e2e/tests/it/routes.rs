@@ -160,13 +160,19 @@ fn without_a_valid_token_nothing_is_shown() {
             let answer = call.send().unwrap();
             let what = format!("{method} {path}, token {kind}");
             assert!(answer.header("www-authenticate").is_some(), "{what}");
-            if method == "HEAD" {
-                assert_eq!(answer.status, 401, "{what}");
-            } else {
-                assert_problem(&answer, 401, &what);
-                assert!(answer.text().contains(reason), "{what}: {}", answer.text());
-            }
+            assert_refused(&answer, method, reason, &what);
         }
+    }
+}
+
+/// Fails unless the token was refused for that reason.
+#[track_caller]
+fn assert_refused(answer: &Answer, method: &str, reason: &str, what: &str) {
+    if method == "HEAD" {
+        assert_eq!(answer.status, 401, "{what}");
+    } else {
+        assert_problem(answer, 401, what);
+        assert!(answer.text().contains(reason), "{what}: {}", answer.text());
     }
 }
 

@@ -1,18 +1,18 @@
 //! What a sync does to what is served: nothing that was good goes, and nothing is said that is not known.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use package_broker_e2e::http::{HttpServer, Response, get};
 use package_broker_e2e::manifests::Manifests;
 use serde_json::{Value, json};
-use sha1::{Digest, Sha1};
 
+use crate::support::gate::Gate;
 use crate::support::registry::{Registry, archive_in, manifests, with_token};
 use crate::support::upstream::{Upstream, archive};
-use crate::support::{assert_problem, eventually, json as json_of};
+use crate::support::{assert_problem, eventually, json as json_of, sha1_of};
 
 /// Manifests with one repository `team` that reads `upstream`.
 fn reading(upstream: &Upstream, spec: &Value) -> Manifests {
@@ -88,14 +88,8 @@ fn a_new_repository_takes_nothing_from_clients_while_it_is_read() {
     let (old, slow) = (Upstream::listed(), Upstream::listed());
     old.release("acme/lib", "1.0.0");
     slow.release("acme/new", "1.0.0");
-    let open = Arc::new(AtomicBool::new(false));
-    let gate = Arc::clone(&open);
-    slow.disturb("/", move |_, response| {
-        while !gate.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        response
-    });
+    let gate = Gate::before(&slow, "/");
+    gate.shut();
     let mut registry = Registry::start(&reading(&old, &json!({})));
     let more = registry.manifests().clone().repository(
         "before-team",
@@ -112,7 +106,7 @@ fn a_new_repository_takes_nothing_from_clients_while_it_is_read() {
     );
     let ready = get(&format!("{}/readyz", registry.broker.metrics_url()), &[]).unwrap();
     assert_eq!(ready.status, 200, "{}", ready.text());
-    open.store(true, Ordering::SeqCst);
+    gate.open();
     eventually("the new package", || {
         (status(&registry, "all", "/p2/acme/new.json") == 200).then_some(())
     });
@@ -198,10 +192,7 @@ fn an_archive_that_was_served_stays_when_its_source_packs_it_anew() {
     assert_eq!(archive_in(&versions[0]), path);
     let again = registry.get("all", &path).body;
     assert_eq!(again, first);
-    assert_eq!(
-        versions[0]["dist"]["shasum"],
-        hex::encode(Sha1::digest(&again))
-    );
+    assert_eq!(versions[0]["dist"]["shasum"], sha1_of(&again));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use package_broker_e2e::http::Delivery;
+use package_broker_e2e::http::{Answer, Delivery};
 
 use super::{PACKAGE, registry_over, release_large};
 use crate::support::gate::Gate;
 use crate::support::metrics::Metrics;
+use crate::support::registry::Registry;
 use crate::support::upstream::{Upstream, archive, archive_path};
 use crate::support::{assert_problem, eventually};
 
@@ -14,6 +15,44 @@ const CLIENTS: usize = 16;
 
 /// Some hundred kilobytes take about a third of a second.
 const SLOWLY: Delivery = Delivery::Paced(16 << 10, Duration::from_millis(12));
+
+/// A cold archive that the upstream holds back.
+struct Held {
+    // Dropped before what it reads.
+    registry: Registry,
+    upstream: Upstream,
+    gate: Gate,
+    zip: Vec<u8>,
+    /// Where it lies at the upstream, and at the registry.
+    place: String,
+    path: String,
+}
+
+impl Held {
+    fn new() -> Self {
+        let upstream = Upstream::listed();
+        let zip = release_large(&upstream, "1.0.0");
+        let place = archive_path(PACKAGE, "1.0.0");
+        let gate = Gate::before(&upstream, &place);
+        gate.shut();
+        let registry = registry_over(&upstream);
+        let path = registry.archive_of("all", PACKAGE, "1.0.0");
+        Self {
+            registry,
+            upstream,
+            gate,
+            zip,
+            place,
+            path,
+        }
+    }
+}
+
+#[track_caller]
+fn assert_whole(answer: &Answer, zip: &[u8]) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.body == zip, "other bytes than the upstream's");
+}
 
 #[test]
 fn sixteen_clients_make_one_download() {
@@ -24,8 +63,7 @@ fn sixteen_clients_make_one_download() {
     let registry = registry_over(&upstream);
     let path = registry.archive_of("all", PACKAGE, "1.0.0");
     for answer in registry.together(CLIENTS, "all", &path) {
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.body == zip, "other bytes than the upstream's");
+        assert_whole(&answer, &zip);
     }
     assert_eq!(upstream.asked(&place), 1);
     assert_eq!(registry.get("all", &path).body.len(), zip.len());
@@ -57,14 +95,15 @@ fn a_client_that_comes_just_as_it_is_stored_makes_no_second_download() {
 
 #[test]
 fn sixteen_clients_of_a_broken_archive_are_all_told() {
-    let upstream = Upstream::listed();
-    let zip = release_large(&upstream, "1.0.0");
-    let place = archive_path(PACKAGE, "1.0.0");
-    let gate = Gate::before(&upstream, &place);
-    gate.shut();
+    let Held {
+        upstream,
+        gate,
+        registry,
+        zip,
+        place,
+        path,
+    } = Held::new();
     upstream.replace_archive(PACKAGE, "1.0.0", &zip[..zip.len() / 2]);
-    let registry = registry_over(&upstream);
-    let path = registry.archive_of("all", PACKAGE, "1.0.0");
     let before = Metrics::read(&registry);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| registry.together(CLIENTS, "all", &path));
@@ -81,13 +120,14 @@ fn sixteen_clients_of_a_broken_archive_are_all_told() {
 
 #[test]
 fn a_client_that_goes_away_stops_nothing_for_others() {
-    let upstream = Upstream::listed();
-    let zip = release_large(&upstream, "1.0.0");
-    let place = archive_path(PACKAGE, "1.0.0");
-    let gate = Gate::before(&upstream, &place);
-    gate.shut();
-    let registry = registry_over(&upstream);
-    let path = registry.archive_of("all", PACKAGE, "1.0.0");
+    let Held {
+        upstream,
+        gate,
+        registry,
+        zip,
+        place,
+        path,
+    } = Held::new();
     // The one for whom the download began, and one that joined it.
     let first = registry.call("all", "GET", &path).begin().unwrap();
     gate.wait_for(1);
@@ -96,20 +136,20 @@ fn a_client_that_goes_away_stops_nothing_for_others() {
     drop((first, second));
     gate.open();
     let answer = patient.answer().unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(answer.body == zip, "other bytes than the upstream's");
+    assert_whole(&answer, &zip);
     assert_eq!(upstream.asked(&place), 1);
 }
 
 #[test]
 fn a_download_goes_on_when_everybody_has_gone() {
-    let upstream = Upstream::listed();
-    let zip = release_large(&upstream, "1.0.0");
-    let place = archive_path(PACKAGE, "1.0.0");
-    let gate = Gate::before(&upstream, &place);
-    gate.shut();
-    let registry = registry_over(&upstream);
-    let path = registry.archive_of("all", PACKAGE, "1.0.0");
+    let Held {
+        upstream,
+        gate,
+        registry,
+        zip,
+        place,
+        path,
+    } = Held::new();
     let only = registry.call("all", "GET", &path).begin().unwrap();
     gate.wait_for(1);
     drop(only);
@@ -117,8 +157,7 @@ fn a_download_goes_on_when_everybody_has_gone() {
     eventually("the stored archive", || registry.blobs().pop());
     upstream.fail("/", 500);
     let answer = registry.get("all", &path);
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(answer.body == zip, "other bytes than the upstream's");
+    assert_whole(&answer, &zip);
     assert_eq!(upstream.asked(&place), 1);
 }
 

@@ -6,9 +6,9 @@ use package_broker_e2e::http::{Answer, Call};
 use package_broker_e2e::manifests::Manifests;
 use serde_json::json;
 
-use super::{PACKAGES, World, routes, scopes};
+use super::{PACKAGES, World, assert_refused, routes, scopes};
+use crate::support::decoded;
 use crate::support::registry::{basic, secret, with_token};
-use crate::support::{assert_problem, decoded};
 
 /// A token of each scope that `run` made, one that has expired, and one that is going to be revoked.
 fn with_kinds(mut all: Manifests) -> Manifests {
@@ -51,12 +51,7 @@ fn expired_and_revoked_tokens_of_every_scope_are_refused_on_every_route() {
                     .registry
                     .call(&format!("{kind}-{scope}"), method, path);
                 let answer = call.from(address).send().unwrap();
-                if method == "HEAD" {
-                    assert_eq!(answer.status, 401, "{what}");
-                } else {
-                    assert_problem(&answer, 401, &what);
-                    assert!(answer.text().contains(reason), "{what}: {}", answer.text());
-                }
+                assert_refused(&answer, method, reason, &what);
             }
         }
     }

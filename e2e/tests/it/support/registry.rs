@@ -1,6 +1,5 @@
 //! A running broker whose tokens and manifests the test knows.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
@@ -10,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use package_broker_e2e::broker::Broker;
 use package_broker_e2e::http::{Answer, Call, get};
 use package_broker_e2e::manifests::Manifests;
+use package_broker_e2e::tree::files_below;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -282,15 +282,6 @@ pub(crate) fn expanded(document: &Value, package: &str) -> Vec<Value> {
 
 /// Every file below a folder, sorted.
 fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_in(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
+    let files = files_below(folder).unwrap();
+    files.iter().map(|file| folder.join(file)).collect()
 }
