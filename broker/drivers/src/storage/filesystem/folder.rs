@@ -2,14 +2,21 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, ErrorKind},
+    io::ErrorKind,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use package_broker_core::domain::archive::BlobId;
 
 use super::{Failure, Outcome};
+
+/// How long a held lock is waited for. A process that is starting a child shares its open files with it for a moment,
+/// and its locks too: a lock that was just let go may be held for that long.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// A locked folder. The lock goes with it, also when the process is killed.
 #[derive(Debug)]
@@ -85,14 +92,19 @@ fn lock(path: &Path) -> Outcome<File> {
         .mode(0o600)
         .open(path)
         .map_err(Failure::at(path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure(format!(
-            "another process holds {}; stop it, or give this one a data folder of its own",
-            path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(Failure::at(path)(error)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(Failure::at(path)(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_RETRY),
+            Err(TryLockError::WouldBlock) => break,
+        }
     }
+    Err(Failure(format!(
+        "another process holds {}; stop it, or give this one a data folder of its own",
+        path.display()
+    )))
 }
 
 fn create_dir(path: &Path, parents: bool) -> Outcome<()> {
@@ -108,15 +120,20 @@ fn create_dir(path: &Path, parents: bool) -> Outcome<()> {
     }
 }
 
-/// Removes what an earlier process was writing when it ended.
+/// Removes what an earlier process was writing when it ended. Files may go meanwhile: those that were dropped just
+/// before the folder was let go are removed on threads of their own.
 fn empty(staging: &Path) -> Outcome<()> {
-    let remove_all = || -> io::Result<()> {
-        for entry in std::fs::read_dir(staging)? {
-            std::fs::remove_file(entry?.path())?;
+    let entries = std::fs::read_dir(staging).map_err(Failure::at(staging))?;
+    for entry in entries {
+        let path = entry.map_err(Failure::at(staging))?.path();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Failure::at(&path)(error));
+            }
+            _ => {}
         }
-        Ok(())
-    };
-    remove_all().map_err(Failure::at(staging))
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder survive a loss of power.
