@@ -15,5 +15,6 @@ pub mod git;
 pub mod http;
 pub mod lock;
 pub mod manifests;
+pub mod postgres;
 pub mod process;
 pub mod tree;

@@ -35,6 +35,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "php-intl",
     "composer",
     "nginx",
+    "postgresql",
     "unzip",
     "xz-utils",
 ];

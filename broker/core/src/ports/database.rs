@@ -1,6 +1,7 @@
 //! The state of an installation: what was synced, what is served, who may read it.
 //!
 //! Every method that writes is one transaction: after `Ok` its effect survives a crash, after `Err` there is none.
+//! Times are kept to the microsecond.
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -1,4 +1,13 @@
 //! Where the state of an installation is kept: one way each to meet
 //! [`Database`](package_broker_core::ports::database::Database).
 
+pub mod postgres;
 pub mod sqlite;
+
+mod content;
+mod publication;
+mod tokens;
+
+/// The most views whose root files' stamps are remembered. One forgotten gets a new stamp when it is asked for again:
+/// its clients load the root file once more.
+const MAX_VIEWS: i64 = 10_000;

@@ -9,7 +9,7 @@ use package_broker_core::{
 };
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{Sqlite, fault::Fault, package::compress, publish::publish};
+use super::{super::content::compress, Sqlite, fault::Fault, publish::publish};
 
 /// Rows of one statement: enough to make the way to SQLite's thread small beside them, and far below its bound of
 /// 32 766 parameters.

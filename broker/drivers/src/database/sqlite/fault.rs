@@ -5,6 +5,8 @@ use std::{fmt, path::Path};
 use package_broker_core::ports::database::DatabaseError;
 use thiserror::Error;
 
+use super::super::content::ContentError;
+
 /// Primary result codes of SQLite (<https://www.sqlite.org/rescode.html>) that call for advice.
 mod code {
     pub(super) const BUSY: i32 = 5;
@@ -28,6 +30,16 @@ pub(super) enum Fault {
     /// The program is shutting down, or a part of it panicked.
     #[error("the work was stopped: the program is shutting down")]
     Stopped,
+}
+
+impl From<ContentError> for Fault {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Damaged { what, problem } => Self::Corrupt { what, problem },
+            ContentError::Compress(error) => Self::Sql(sqlx::Error::Io(error)),
+            ContentError::Stopped => Self::Stopped,
+        }
+    }
 }
 
 impl Fault {

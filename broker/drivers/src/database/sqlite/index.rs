@@ -7,14 +7,14 @@ use package_broker_core::{
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Sqlite, clock::Clock, fault::Fault, rows};
+use super::{Sqlite, clock, fault::Fault, rows};
 
 impl Sqlite {
     pub(super) async fn read_index(&self) -> Result<Index, Fault> {
         let mut snapshot = self.readers.begin().await?;
         let held = held(&mut snapshot).await?;
         let published = published(&mut snapshot).await?;
-        let absent = Clock::load(&mut snapshot).await?.absent;
+        let absent = clock::load(&mut snapshot).await?.absent;
         snapshot.commit().await?;
         Ok(Index {
             held,

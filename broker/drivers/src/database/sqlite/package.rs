@@ -1,6 +1,4 @@
-//! Packages: the port's methods, and the stored form of versions.
-
-use std::io::Read;
+//! Packages: the port's methods, and reading them.
 
 use async_trait::async_trait;
 use package_broker_core::{
@@ -10,18 +8,12 @@ use package_broker_core::{
         stamp::Stamp,
     },
     ports::database::{
-        Applied, Changes, DatabaseError, Encoding, Index, PackageStore, PutPackage, StoredDocument,
+        Applied, Changes, DatabaseError, Encoding, Index, PackageStore, StoredDocument,
     },
 };
 use sqlx::Row;
 
-use super::{Sqlite, fault::Fault, rows};
-
-/// The level that costs the least time; the next ones save a few percent of space only.
-const ZSTD_LEVEL: i32 = 1;
-
-/// The most bytes a package's versions unpack to: no package comes near, only damage does.
-const MAX_CONTENT: u64 = 1 << 30;
+use super::{super::content, Sqlite, fault::Fault, rows};
 
 #[async_trait]
 impl PackageStore for Sqlite {
@@ -85,21 +77,7 @@ impl Sqlite {
         let Some(content) = content else {
             return Ok(None);
         };
-        let what = format!("{package} of repository {repository}");
-        let package = package.clone();
-        let decode = move || {
-            let mut text = Vec::with_capacity(content.len().saturating_mul(4));
-            zstd::Decoder::new(content.as_slice())
-                .and_then(|decoder| decoder.take(MAX_CONTENT).read_to_end(&mut text))
-                .map_err(|error| error.to_string())?;
-            PackageVersions::decode(&package, &text)
-        };
-        let decoded = tokio::task::spawn_blocking(decode)
-            .await
-            .map_err(|_| Fault::Stopped)?;
-        decoded
-            .map(Some)
-            .map_err(|problem| Fault::corrupt(what, &problem))
+        Ok(Some(content::decode(repository, package, content).await?))
     }
 
     async fn read_document(
@@ -131,20 +109,4 @@ impl Sqlite {
             bytes: bytes.into(),
         }))
     }
-}
-
-/// The stored form of packages' versions, made off the async runtime.
-pub(super) async fn compress(packages: &[PutPackage]) -> Result<Vec<Vec<u8>>, Fault> {
-    let contents: Vec<_> = packages.iter().map(|put| put.content.clone()).collect();
-    let compress = move || {
-        let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-        contents
-            .iter()
-            .map(|content| compressor.compress(content))
-            .collect()
-    };
-    let compressed: std::io::Result<_> = tokio::task::spawn_blocking(compress)
-        .await
-        .map_err(|_| Fault::Stopped)?;
-    compressed.map_err(|error| Fault::Sql(sqlx::Error::Io(error)))
 }

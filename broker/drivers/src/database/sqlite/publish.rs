@@ -4,76 +4,40 @@ use std::collections::HashMap;
 
 use package_broker_core::{
     domain::{
-        metadata::Channel,
         names::{PackageName, RepositoryName},
-        stamp::{Stamp, StampClock},
+        stamp::Stamp,
     },
-    ports::database::{Applied, Changes, DocumentBytes, Publication, Published},
+    ports::database::{Applied, Changes},
 };
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{apply::ROWS, clock::Clock, fault::Fault, rows};
+use super::{
+    super::publication::{Document, Plan, Stamped, Standing},
+    apply::ROWS,
+    clock,
+    fault::Fault,
+    rows,
+};
 
-/// How a name stood before the changes.
-struct Standing {
-    /// `None` once it is withdrawn: then its digests count no more.
-    owner: Option<RepositoryName>,
-    stable: Document,
-    dev: Document,
-}
-
-#[derive(Clone, Copy)]
-struct Document {
-    stamp: Stamp,
-    digest: [u8; 32],
-}
-
-/// Publishes and withdraws names: gives each changed document its stamp, and moves `absent` if a served name
-/// disappears or gets another owner.
+/// Publishes and withdraws names.
 pub(super) async fn publish(
     connection: &mut SqliteConnection,
     changes: &Changes,
     now: Stamp,
 ) -> Result<Applied, Fault> {
-    let mut clock = Clock::load(connection).await?;
+    let clock = clock::load(connection).await?;
     if changes.publish.is_empty() && changes.withdraw.is_empty() {
         return Ok(Applied {
             published: Vec::new(),
             absent: clock.absent,
         });
     }
-    let mut standing = standing(connection, changes).await?;
-    let mut lost = false;
-    for package in &changes.withdraw {
-        lost |= standing
-            .get_mut(package)
-            .and_then(|before| before.owner.take())
-            .is_some();
-    }
-    let stamped: Vec<Stamped<'_>> = changes
-        .publish
-        .iter()
-        .map(|publication| {
-            Stamped::new(
-                publication,
-                standing.get(&publication.package),
-                &mut clock.stamps,
-                now,
-            )
-        })
-        .collect();
-    lost |= stamped.iter().any(|stamped| stamped.changes_owner);
-    if lost {
-        clock.absent = clock.stamps.next_unique(now);
-    }
+    let plan = Plan::new(changes, standing(connection, changes).await?, clock, now);
     withdraw(connection, &changes.withdraw).await?;
-    write_published(connection, &stamped).await?;
-    write_documents(connection, &stamped).await?;
-    clock.save(connection).await?;
-    Ok(Applied {
-        published: stamped.iter().map(Stamped::published).collect(),
-        absent: clock.absent,
-    })
+    write_published(connection, &plan.stamped).await?;
+    write_documents(connection, &plan).await?;
+    clock::save(plan.clock, connection).await?;
+    Ok(plan.applied())
 }
 
 async fn standing(
@@ -113,70 +77,6 @@ fn standing_row(row: &SqliteRow) -> Result<(PackageName, Standing), Fault> {
             dev,
         },
     ))
-}
-
-/// A publication with the stamps it gets.
-struct Stamped<'a> {
-    publication: &'a Publication,
-    stable: Dated<'a>,
-    dev: Dated<'a>,
-    changes_owner: bool,
-}
-
-struct Dated<'a> {
-    document: &'a DocumentBytes,
-    stamp: Stamp,
-    /// Whether the stored bytes are others.
-    changed: bool,
-}
-
-impl<'a> Stamped<'a> {
-    fn new(
-        publication: &'a Publication,
-        before: Option<&Standing>,
-        clock: &mut StampClock,
-        now: Stamp,
-    ) -> Self {
-        let owner = before.and_then(|before| before.owner.as_ref());
-        let mut date = |document: &'a DocumentBytes, before: Option<Document>| {
-            let kept = before.filter(|before| owner.is_some() && before.digest == document.digest);
-            let stamp = kept.map_or_else(
-                || clock.next_document(now, before.map(|before| before.stamp)),
-                |before| before.stamp,
-            );
-            Dated {
-                document,
-                stamp,
-                changed: kept.is_none(),
-            }
-        };
-        Self {
-            publication,
-            stable: date(&publication.stable, before.map(|before| before.stable)),
-            dev: date(&publication.dev, before.map(|before| before.dev)),
-            changes_owner: owner.is_some_and(|owner| *owner != publication.owner),
-        }
-    }
-
-    fn documents(&self) -> [(&PackageName, Channel, &Dated<'a>); 2] {
-        let package = &self.publication.package;
-        [
-            (package, Channel::Stable, &self.stable),
-            (package, Channel::Dev, &self.dev),
-        ]
-    }
-
-    fn published(&self) -> Published {
-        Published {
-            package: self.publication.package.clone(),
-            owner: self.publication.owner.clone(),
-            stable: self.stable.stamp,
-            dev: self.dev.stamp,
-            description: self.publication.description.clone(),
-            kind: self.publication.kind.clone(),
-            abandoned: self.publication.abandoned.clone(),
-        }
-    }
 }
 
 async fn withdraw(
@@ -239,15 +139,8 @@ async fn write_published(
     Ok(())
 }
 
-async fn write_documents(
-    connection: &mut SqliteConnection,
-    stamped: &[Stamped<'_>],
-) -> Result<(), Fault> {
-    let changed: Vec<_> = stamped
-        .iter()
-        .flat_map(Stamped::documents)
-        .filter(|(_, _, dated)| dated.changed)
-        .collect();
+async fn write_documents(connection: &mut SqliteConnection, plan: &Plan<'_>) -> Result<(), Fault> {
+    let changed: Vec<_> = plan.changed().collect();
     for chunk in changed.chunks(ROWS) {
         let mut insert = QueryBuilder::new("INSERT INTO documents (package, channel, gzip, zstd) ");
         insert.push_values(chunk, |mut row, (package, channel, dated)| {

@@ -3,11 +3,7 @@
 use package_broker_core::domain::stamp::Stamp;
 use sqlx::{SqliteExecutor, sqlite::SqliteRow};
 
-use super::{Sqlite, clock::Clock, fault::Fault, rows};
-
-/// The most views remembered. One forgotten gets a new stamp when it is asked for again: its clients load the root
-/// file once more.
-pub(super) const MAX_VIEWS: i64 = 10_000;
+use super::{super::MAX_VIEWS, Sqlite, clock, fault::Fault, rows};
 
 impl Sqlite {
     pub(super) async fn stamp_root(
@@ -23,7 +19,7 @@ impl Sqlite {
         if let Some(stamp) = given(&mut *transaction, view, digest).await? {
             return Ok(stamp);
         }
-        let mut clock = Clock::load(&mut transaction).await?;
+        let mut clock = clock::load(&mut transaction).await?;
         let stamp = clock.stamps.next_unique(now);
         sqlx::query("INSERT OR REPLACE INTO root_stamps (view, digest, stamp) VALUES (?1, ?2, ?3)")
             .bind(view.as_slice())
@@ -38,7 +34,7 @@ impl Sqlite {
         .bind(MAX_VIEWS)
         .execute(&mut *transaction)
         .await?;
-        clock.save(&mut transaction).await?;
+        clock::save(clock, &mut transaction).await?;
         transaction.commit().await?;
         Ok(stamp)
     }

@@ -15,7 +15,7 @@ use package_broker_core::{
 };
 use tempfile::TempDir;
 
-use super::{Sqlite, root::MAX_VIEWS};
+use super::{super::MAX_VIEWS, Sqlite};
 
 fn place() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,5 @@
 //! Tokens and their floors.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use package_broker_core::{
     domain::{stamp::Stamp, token::TokenHash},
@@ -9,7 +7,7 @@ use package_broker_core::{
 };
 use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{Sqlite, clock::Clock, fault::Fault, rows};
+use super::{super::tokens::TokenPlan, Sqlite, clock, fault::Fault, rows};
 
 #[async_trait]
 impl TokenStore for Sqlite {
@@ -34,34 +32,20 @@ impl Sqlite {
     async fn write_tokens(&self, tokens: &[TokenRecord], now: Stamp) -> Result<Vec<Stamp>, Fault> {
         let mut transaction = self.write().await?;
         let stored = read(&mut *transaction).await?;
-        let mut stored: HashMap<String, (TokenRecord, Stamp)> = stored
-            .into_iter()
-            .map(|(token, floor)| (token.name.clone(), (token, floor)))
-            .collect();
-        let before = Clock::load(&mut transaction).await?;
-        let mut clock = before;
-        let mut floors = Vec::with_capacity(tokens.len());
-        for token in tokens {
-            let known = stored.remove(&token.name);
-            let same_grant = known
-                .as_ref()
-                .filter(|(k, _)| k.hash == token.hash && k.grant == token.grant);
-            let floor =
-                same_grant.map_or_else(|| clock.stamps.next_unique(now), |(_, floor)| *floor);
-            if known.as_ref() != Some(&(token.clone(), floor)) {
-                save(&mut transaction, token, floor).await?;
-            }
-            floors.push(floor);
+        let clock = clock::load(&mut transaction).await?;
+        let plan = TokenPlan::new(tokens, stored, clock, now);
+        for (token, floor) in &plan.save {
+            save(&mut transaction, token, *floor).await?;
         }
-        for name in stored.keys() {
+        for name in &plan.delete {
             let delete = sqlx::query("DELETE FROM tokens WHERE name = ?1").bind(name.as_str());
             delete.execute(&mut *transaction).await?;
         }
-        if clock != before {
-            clock.save(&mut transaction).await?;
+        if plan.clock != clock {
+            clock::save(plan.clock, &mut transaction).await?;
         }
         transaction.commit().await?;
-        Ok(floors)
+        Ok(plan.floors)
     }
 }
 

@@ -155,3 +155,11 @@ pub(crate) async fn it_is_known_whether_a_repository_has_archives(database: &dyn
     assert!(has("team").await);
     assert!(!has("other").await);
 }
+
+/// An address comes from a client.
+pub(crate) async fn an_address_of_odd_characters_is_just_not_there(database: &dyn Database) {
+    for odd in ["a\0b", "\u{fffd}", "'; --", "\u{1f980}"] {
+        let key = archive("team", odd, odd, 1).key;
+        assert_eq!(database.archives(&key).await.unwrap(), []);
+    }
+}

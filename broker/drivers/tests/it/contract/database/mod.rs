@@ -1,10 +1,13 @@
 //! The promises of `ports::database`.
 
+mod alike;
 mod archives;
 mod packages;
+mod postgres;
 mod published;
 mod records;
 mod restart;
+mod sqlite;
 mod stamps;
 mod tokens;
 
@@ -129,76 +132,48 @@ async fn served(database: &dyn Database, name: &str, channel: Channel) -> Option
     Some(found)
 }
 
-mod sqlite {
-    use package_broker_drivers::database::sqlite::Sqlite;
-    use tempfile::TempDir;
-
-    use super::{super::promises, *};
-
-    /// A database whose file goes with it.
-    struct Temporary {
-        database: Sqlite,
-        _dir: TempDir,
-    }
-
-    impl std::ops::Deref for Temporary {
-        type Target = Sqlite;
-
-        fn deref(&self) -> &Sqlite {
-            &self.database
-        }
-    }
-
-    async fn temporary() -> Temporary {
-        let dir = tempfile::tempdir().unwrap();
-        Temporary {
-            database: Sqlite::open(&dir.path().join("db")).await.unwrap(),
-            _dir: dir,
-        }
-    }
-
-    promises!(
-        *temporary().await,
-        archives::an_address_may_have_an_archive_in_each_repository,
-        archives::an_archive_never_changes,
-        archives::archives_outlive_their_package_and_its_repository,
-        archives::every_field_of_an_archive_comes_back,
-        archives::it_is_known_whether_a_repository_has_archives,
-        archives::of_archives_added_at_once_one_stays,
-        packages::a_new_database_is_empty,
-        packages::a_package_is_replaced_whole,
-        packages::changes_of_nothing_do_nothing,
-        packages::large_and_odd_contents_come_back,
-        packages::many_packages_change_at_once,
-        packages::removing_takes_the_package_of_that_repository_only,
-        packages::repositories_hold_packages_apart,
-        published::a_name_is_served_as_published_last,
-        published::a_withdrawn_name_is_gone,
-        published::changes_are_seen_whole_or_not_at_all,
-        published::documents_stay_until_they_are_withdrawn,
-        published::stamps_belong_to_the_bytes,
-        published::what_is_published_is_in_the_index,
-        records::a_record_is_replaced_whole,
-        records::a_repository_is_forgotten_alone,
-        records::every_field_of_a_record_comes_back,
-        records::settings_are_kept_by_key,
-        stamps::a_changed_document_gets_a_later_stamp,
-        stamps::a_document_with_the_same_digest_keeps_its_stamp,
-        stamps::a_name_that_comes_back_is_later_than_its_absence,
-        stamps::absent_moves_when_a_name_is_lost_and_only_then,
-        stamps::any_sequence_of_changes_keeps_the_order_of_stamps,
-        stamps::root_files_keep_their_stamp_while_they_are_the_same,
-        stamps::unique_stamps_stay_unique_when_many_ask_at_once,
-        tokens::a_floor_moves_with_hash_and_grant_only,
-        tokens::every_field_of_a_token_comes_back,
-        tokens::floors_come_in_the_order_given,
-        tokens::the_tokens_are_exactly_those_given,
-    );
-
-    #[tokio::test]
-    async fn everything_survives_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
-        let open = || async { Sqlite::open(&dir.path().join("db")).await.unwrap() };
-        restart::everything_survives_a_restart(open).await;
-    }
+/// Holds a driver to every promise of the port, given an expression that opens a new, empty database.
+macro_rules! every_promise {
+    ($open:expr) => {
+        promises!(
+            $open,
+            archives::an_address_may_have_an_archive_in_each_repository,
+            archives::an_address_of_odd_characters_is_just_not_there,
+            archives::an_archive_never_changes,
+            archives::archives_outlive_their_package_and_its_repository,
+            archives::every_field_of_an_archive_comes_back,
+            archives::it_is_known_whether_a_repository_has_archives,
+            archives::of_archives_added_at_once_one_stays,
+            packages::a_new_database_is_empty,
+            packages::a_package_is_replaced_whole,
+            packages::changes_of_nothing_do_nothing,
+            packages::large_and_odd_contents_come_back,
+            packages::many_packages_change_at_once,
+            packages::removing_takes_the_package_of_that_repository_only,
+            packages::repositories_hold_packages_apart,
+            published::a_name_is_served_as_published_last,
+            published::a_withdrawn_name_is_gone,
+            published::changes_are_seen_whole_or_not_at_all,
+            published::documents_stay_until_they_are_withdrawn,
+            published::odd_descriptions_do_no_harm,
+            published::stamps_belong_to_the_bytes,
+            published::what_is_published_is_in_the_index,
+            records::a_record_is_replaced_whole,
+            records::a_repository_is_forgotten_alone,
+            records::every_field_of_a_record_comes_back,
+            records::settings_are_kept_by_key,
+            stamps::a_changed_document_gets_a_later_stamp,
+            stamps::a_document_with_the_same_digest_keeps_its_stamp,
+            stamps::a_name_that_comes_back_is_later_than_its_absence,
+            stamps::absent_moves_when_a_name_is_lost_and_only_then,
+            stamps::any_sequence_of_changes_keeps_the_order_of_stamps,
+            stamps::root_files_keep_their_stamp_while_they_are_the_same,
+            stamps::unique_stamps_stay_unique_when_many_ask_at_once,
+            tokens::a_floor_moves_with_hash_and_grant_only,
+            tokens::every_field_of_a_token_comes_back,
+            tokens::floors_come_in_the_order_given,
+            tokens::the_tokens_are_exactly_those_given,
+        );
+    };
 }
+use every_promise;

@@ -205,3 +205,16 @@ pub(crate) async fn stamps_belong_to_the_bytes(database: &dyn Database) {
     };
     tokio::join!(write, read);
 }
+
+/// Descriptions come from upstream, with whatever JSON can hold.
+pub(crate) async fn odd_descriptions_do_no_harm(database: &dyn Database) {
+    let mut odd = publication("acme/odd", "team", "one", "dev");
+    odd.description = "a\0b \u{1f980} 'c\"".to_owned();
+    let changes = Changes {
+        publish: vec![odd],
+        ..Changes::default()
+    };
+    apply(database, changes, 1_000).await;
+    let found = database.index().await.unwrap().published.remove(0);
+    assert!(found.description.contains("\u{1f980} 'c\""), "{found:?}");
+}

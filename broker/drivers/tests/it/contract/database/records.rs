@@ -26,7 +26,7 @@ fn full(name: &str) -> RepositoryRecord {
         fingerprint: "abc".to_owned(),
         state: Some("state \u{1f980}".repeat(50_000)),
         listing: Some("[\"acme/*\"]".to_owned()),
-        changed_at: Some("2026-11-24T10:11:12.131415161Z".parse().unwrap()),
+        changed_at: Some("2026-11-24T10:11:12.131415Z".parse().unwrap()),
         failure: Some(Failure {
             at: "2026-11-24T10:11:13Z".parse().unwrap(),
             count: u32::MAX,

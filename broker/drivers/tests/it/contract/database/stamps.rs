@@ -214,7 +214,7 @@ pub(crate) async fn any_sequence_of_changes_keeps_the_order_of_stamps(database: 
                 }
             }
             _ => {
-                let token = tokens::token("ci", 1, &format!("grant {}", pick(2)));
+                let token = tokens::token("ci", 1, &format!("[{}]", pick(2)));
                 let floor = database
                     .replace_tokens(std::slice::from_ref(&token), Stamp(now))
                     .await

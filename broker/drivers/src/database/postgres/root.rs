@@ -1,0 +1,58 @@
+//! Stamps of root files, by view.
+
+use package_broker_core::domain::stamp::Stamp;
+use sqlx::PgExecutor;
+
+use super::{super::MAX_VIEWS, Postgres, clock, fault::Fault};
+
+impl Postgres {
+    pub(super) async fn stamp_root(
+        &self,
+        view: &[u8; 32],
+        digest: &[u8; 32],
+        now: Stamp,
+    ) -> Result<Stamp, Fault> {
+        if let Some(stamp) = given(&self.pool, view, digest).await? {
+            return Ok(stamp);
+        }
+        let mut transaction = self.pool.begin().await?;
+        let mut clock = clock::lock(&mut transaction).await?;
+        // Another replica may have been faster.
+        if let Some(stamp) = given(&mut *transaction, view, digest).await? {
+            return Ok(stamp);
+        }
+        let stamp = clock.stamps.next_unique(now);
+        sqlx::query(
+            "INSERT INTO root_stamps (view, digest, stamp) VALUES ($1, $2, $3) \
+             ON CONFLICT (view) DO UPDATE SET digest = excluded.digest, stamp = excluded.stamp",
+        )
+        .bind(view.as_slice())
+        .bind(digest.as_slice())
+        .bind(stamp.0)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "DELETE FROM root_stamps WHERE stamp <= \
+             (SELECT stamp FROM root_stamps ORDER BY stamp DESC LIMIT 1 OFFSET $1)",
+        )
+        .bind(MAX_VIEWS)
+        .execute(&mut *transaction)
+        .await?;
+        clock::save(clock, &mut transaction).await?;
+        transaction.commit().await?;
+        Ok(stamp)
+    }
+}
+
+async fn given(
+    executor: impl PgExecutor<'_>,
+    view: &[u8; 32],
+    digest: &[u8; 32],
+) -> Result<Option<Stamp>, Fault> {
+    let stamp = sqlx::query_scalar("SELECT stamp FROM root_stamps WHERE view = $1 AND digest = $2")
+        .bind(view.as_slice())
+        .bind(digest.as_slice())
+        .fetch_optional(executor)
+        .await?;
+    Ok(stamp.map(Stamp))
+}

@@ -1,0 +1,96 @@
+//! Both databases, after the same history, say the same.
+
+use package_broker_core::{
+    domain::{metadata::Channel, stamp::Stamp},
+    ports::database::{Changes, Database},
+};
+
+use super::{
+    apply, archives::archive, package, postgres, publication, put, repository, served, sqlite,
+    tokens::token,
+};
+
+const CHANNELS: [Channel; 2] = [Channel::Stable, Channel::Dev];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_history_gives_the_same_state() {
+    let (one, other) = (sqlite::temporary().await, postgres::temporary().await);
+    let databases: [&dyn Database; 2] = [&*one, &*other];
+    let mut random = 2_463_534_242_u64;
+    let mut pick = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let mut now = 1_000;
+    for step in 0..300 {
+        now += i64::try_from(pick(40)).unwrap() - 15;
+        let (name, team) = (format!("acme/p{}", pick(5)), format!("team{}", pick(2)));
+        let (content, kind, view) = (pick(3), pick(6), u8::try_from(pick(3)).unwrap());
+        let mut outcomes = Vec::new();
+        for database in databases {
+            outcomes.push(match kind {
+                0 | 1 => {
+                    let version = format!("1.{content}");
+                    let changes = Changes {
+                        put: vec![put(&team, &name, &[&version])],
+                        publish: vec![publication(&name, &team, &version, "dev")],
+                        ..Changes::default()
+                    };
+                    format!("{:?}", apply(database, changes, now).await)
+                }
+                2 => {
+                    let changes = Changes {
+                        remove: vec![(repository(&team), package(&name))],
+                        withdraw: vec![package(&name)],
+                        ..Changes::default()
+                    };
+                    format!("{:?}", apply(database, changes, now).await)
+                }
+                3 => {
+                    let digest = [u8::try_from(content).unwrap(); 32];
+                    let stamp = database.root_stamp(&[view; 32], &digest, Stamp(now)).await;
+                    format!("{:?}", stamp.unwrap())
+                }
+                4 => {
+                    let tokens = [
+                        token("a", view, "{}"),
+                        token(&team, 9, &format!("[{content}]")),
+                    ];
+                    let floors = database.replace_tokens(&tokens, Stamp(now)).await;
+                    format!("{:?}", floors.unwrap())
+                }
+                _ => {
+                    let added = archive(&team, &format!("{content}.0.0.0"), "ab", view);
+                    format!("{:?}", database.add_archive(&added).await.unwrap())
+                }
+            });
+        }
+        assert_eq!(outcomes[0], outcomes[1], "step {step}");
+    }
+    assert_eq!(state(databases[0]).await, state(databases[1]).await);
+}
+
+/// Everything that can be read, as text.
+async fn state(database: &dyn Database) -> String {
+    let index = database.index().await.unwrap();
+    let mut text = format!("{index:#?} {:#?}", database.tokens().await.unwrap());
+    for number in 0..5 {
+        let name = format!("acme/p{number}");
+        for channel in CHANNELS {
+            text += &format!("{:?}", served(database, &name, channel).await);
+        }
+        for team in ["team0", "team1"] {
+            let versions = database.versions(&repository(team), &package(&name)).await;
+            text += &format!("{:?}", versions.unwrap());
+        }
+    }
+    for team in ["team0", "team1"] {
+        let archives = database
+            .archives_of(&repository(team), &package("acme/lib"))
+            .await;
+        text += &format!("{:#?}", archives.unwrap());
+    }
+    text
+}

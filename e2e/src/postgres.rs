@@ -1,0 +1,253 @@
+//! A PostgreSQL server of one's own, on loopback, for as long as the value lives.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::process::{ChildGroup, Ending, tethered};
+
+const START_LIMIT: Duration = Duration::from_mins(1);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// The user that the tests connect as: the owner of everything.
+const USER: &str = "postgres";
+
+/// A server with a folder of its own. It trusts everybody on loopback and forgoes safety on the disk for speed; what a
+/// process that is killed leaves is as safe as ever.
+#[derive(Debug)]
+pub struct Postgres {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+    server: Mutex<Option<ChildGroup>>,
+    databases: AtomicU32,
+}
+
+impl Postgres {
+    /// Makes a new cluster and starts it on a free port.
+    ///
+    /// # Errors
+    /// If PostgreSQL is not installed, with the package to install; or if it does not start, with what it said.
+    pub fn start() -> Result<Self> {
+        let programs = programs()?;
+        let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
+        if is_root() {
+            // The server refuses to run as root.
+            let mut own = tethered("chown");
+            own.arg(USER).arg(folder.path());
+            finish(own, "chown")?;
+        }
+        let mut initdb = unprivileged(&programs.join("initdb"));
+        initdb.arg("-D").arg(folder.path().join("data")).args([
+            "-U",
+            USER,
+            "--auth=trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]);
+        finish(initdb, "initdb")?;
+        let server = Self {
+            programs,
+            folder,
+            port: free_port()?,
+            server: Mutex::new(None),
+            databases: AtomicU32::new(0),
+        };
+        server.run()?;
+        Ok(server)
+    }
+
+    /// The server that tests of this process share while any of them holds it: making a cluster takes seconds.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn shared() -> Result<Arc<Self>> {
+        static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = shared.upgrade() {
+            return Ok(server);
+        }
+        let server = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&server);
+        Ok(server)
+    }
+
+    /// The address that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes an empty database and returns its URL.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn database(&self) -> Result<String> {
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
+        Ok(self.url(&name))
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://{USER}@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
+    }
+
+    /// Runs SQL in a database with `psql` and returns what it printed, without headings.
+    ///
+    /// # Errors
+    /// If it fails, with what it said.
+    pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
+        let mut psql = tethered(self.programs.join("psql"));
+        psql.args([
+            "-X",
+            "-q",
+            "-t",
+            "-A",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            USER,
+        ])
+        .args([
+            "-p",
+            &self.port.to_string(),
+            "-d",
+            database,
+            "-c",
+            statement,
+        ]);
+        finish(psql, "psql")
+    }
+
+    /// Stops the server as an administrator would, breaking every connection.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub fn stop(&self) -> Result<()> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut running) = server.take() {
+            // A fast shutdown: https://www.postgresql.org/docs/current/server-shutdown.html
+            running.ask_to_end(Ending::Interrupt);
+            running.wait(STOP_LIMIT)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the server again on the same port.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn run(&self) -> Result<()> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = fs::File::create(self.folder.path().join("log"))?;
+        let mut postgres = unprivileged(&self.programs.join("postgres"));
+        postgres
+            .arg("-D")
+            .arg(self.folder.path().join("data"))
+            .arg("-k")
+            .arg(self.folder.path())
+            .args(["-p", &self.port.to_string()])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+            .args(["-c", "full_page_writes=off", "-c", "shared_buffers=64MB"])
+            .args(["-c", "max_connections=200"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let mut running = ChildGroup::spawn("postgres", postgres)?;
+        let deadline = Instant::now() + START_LIMIT;
+        while self.sql("postgres", "SELECT 1").is_err() {
+            if running.try_wait()?.is_some() || Instant::now() > deadline {
+                bail!("postgres did not start: {}", self.log());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        *server = Some(running);
+        Ok(())
+    }
+
+    /// What the server wrote since it was started last.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // What does not end by itself is killed when its group is dropped.
+        let _ = self.stop();
+    }
+}
+
+/// The folder of the newest server's programs.
+fn programs() -> Result<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let version = path.file_name()?.to_str()?.parse().ok()?;
+            Some((version, path.join("bin")))
+        })
+        .filter(|(_, path)| path.join("postgres").is_file())
+        .collect();
+    found.sort();
+    let newest = found.pop().map(|(_, path)| path);
+    newest.context(
+        "there is no PostgreSQL server: apt-get install -y --no-install-recommends postgresql",
+    )
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A command that does not run as root: as the server's own user if we are root.
+fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return tethered(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", USER, "--regid", USER, "--clear-groups", "--pdeathsig", "KILL", "--"])
+        .arg(program)
+        // Its own folder may be closed to that user.
+        .current_dir("/");
+    command
+}
+
+fn finish(mut command: Command, name: &str) -> Result<String> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = command
+        .output()
+        .with_context(|| format!("{name} cannot be started"))?;
+    ensure!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
