@@ -11,9 +11,9 @@ use crate::{
         storage::Storage,
     },
     services::{
-        catalog::Catalog, dist::DistService, documents::Documents, package::PackageService,
-        publish::Publisher, repository::RepositoryService, search::SearchService,
-        token::TokenService, view::ViewService,
+        catalog::Catalog, dist::DistService, documents::Documents, follow::Follower,
+        package::PackageService, publish::Publisher, repository::RepositoryService,
+        search::SearchService, token::TokenService, view::ViewService,
     },
     sync::SyncService,
     telemetry::Telemetry,
@@ -46,6 +46,8 @@ pub struct Broker {
     pub dists: Arc<DistService>,
     /// Lists and searches.
     pub search: Arc<SearchService>,
+    /// What other processes change.
+    pub follower: Follower,
     /// Changes of manifests.
     pub repositories: Arc<RepositoryService>,
     /// Syncs.
@@ -96,6 +98,7 @@ impl Broker {
             Arc::clone(&catalog),
             Arc::clone(&documents),
             Arc::clone(&syncs),
+            Arc::clone(&publisher),
             Arc::clone(&telemetry),
         ));
         let dists = Arc::new(DistService::new(
@@ -110,16 +113,25 @@ impl Broker {
         let repositories = RepositoryService::new(
             Arc::clone(&database),
             Arc::clone(&catalog),
-            publisher,
+            Arc::clone(&publisher),
             Arc::clone(&syncs),
+        );
+        let tokens = Arc::new(TokenService::new(
+            Arc::clone(&database),
+            Arc::clone(&cache),
+            Arc::clone(&telemetry),
+        ));
+        let follower = Follower::new(
+            Arc::clone(&database),
+            cache,
+            Arc::clone(&catalog),
+            publisher,
+            Arc::clone(&tokens),
         );
         Ok(Self {
             database: Arc::clone(&database),
-            tokens: Arc::new(TokenService::new(
-                Arc::clone(&database),
-                cache,
-                Arc::clone(&telemetry),
-            )),
+            tokens,
+            follower,
             views: Arc::new(ViewService::new(database, Arc::clone(&catalog))),
             packages,
             dists,

@@ -14,6 +14,7 @@ mod corpus;
 mod documents;
 mod fetch;
 mod git;
+mod link;
 mod load;
 mod nginx;
 mod report;

@@ -47,7 +47,16 @@ pub trait PackageStore: Send + Sync {
     /// Applies changes in one transaction and gives every changed document its stamp
     /// ([`StampClock`](crate::domain::stamp::StampClock)). A document whose digest is already published keeps its
     /// stamp. If a published name disappears or changes its owner, [`Index::absent`] moves as well.
+    ///
+    /// [`DatabaseError::Outdated`] if somebody else changed one of these packages after [`Changes::seen`]: what to
+    /// write has then to be decided again.
     async fn apply(&self, changes: &Changes, now: Stamp) -> Result<Applied, DatabaseError>;
+
+    /// How often each part of the state was changed so far: what a replica asks again and again, so it costs little.
+    async fn revisions(&self) -> Result<Revisions, DatabaseError>;
+
+    /// The packages that were changed after a revision, as they are now, in one snapshot.
+    async fn changed_since(&self, seen: Revision) -> Result<Delta, DatabaseError>;
 
     /// The stamp of the root file of a view. The one given last, if `digest` is still the same; else a new unique one.
     async fn root_stamp(
@@ -58,9 +67,40 @@ pub trait PackageStore: Send + Sync {
     ) -> Result<Stamp, DatabaseError>;
 }
 
+/// Grows with each committed change, in the order of the commits: whoever has seen a revision has seen all before it.
+pub type Revision = i64;
+
+/// The present revision of each part of the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revisions {
+    /// What is held and published of packages.
+    pub packages: Revision,
+    /// The tokens.
+    pub tokens: Revision,
+    /// The repositories' records.
+    pub repositories: Revision,
+}
+
+/// Packages that were changed, as they are at a revision.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// The revision of [`Revisions::packages`] this leads to.
+    pub revision: Revision,
+    /// The names that were changed. One that is neither held nor published any more is gone.
+    pub packages: Vec<PackageName>,
+    /// Every repository that has one of them.
+    pub held: Vec<Held>,
+    /// Those that are served.
+    pub published: Vec<Published>,
+    /// [`Index::absent`] now.
+    pub absent: Stamp,
+}
+
 /// What is held in memory of the packages.
 #[derive(Debug, Default)]
 pub struct Index {
+    /// The revision of [`Revisions::packages`] that this is.
+    pub revision: Revision,
     /// Every package of every repository.
     pub held: Vec<Held>,
     /// Every published name.
@@ -104,8 +144,10 @@ pub struct Published {
 }
 
 /// One transaction's worth of changes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
+    /// Every change up to this revision is taken into account in these.
+    pub seen: Revision,
     /// Packages to write, by repository.
     pub put: Vec<PutPackage>,
     /// Packages that a repository no longer has. Their archives stay.
@@ -198,6 +240,8 @@ pub struct Applied {
     pub published: Vec<Published>,
     /// [`Index::absent`] now.
     pub absent: Stamp,
+    /// The revision of [`Revisions::packages`] that this change made; that of before if there was nothing to do.
+    pub revision: Revision,
 }
 
 /// Repositories, and how their syncs went.
@@ -331,6 +375,9 @@ pub enum DatabaseError {
         /// The driver's account of it.
         problem: String,
     },
+    /// Somebody else changed the same packages meanwhile: nothing was written.
+    #[error("the packages were changed by another process meanwhile")]
+    Outdated,
     /// Stored data that this program cannot read.
     #[error("the database holds {what} that cannot be read: {problem}")]
     Corrupt {

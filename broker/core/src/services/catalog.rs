@@ -2,7 +2,7 @@
 //! of what is published. Everything here can be read again from the database.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -18,7 +18,7 @@ use crate::{
         stamp::Stamp,
     },
     ports::{
-        database::{Applied, Held, Index, Published},
+        database::{Applied, Delta, Held, Index, Published, Revision},
         source::Listing,
     },
 };
@@ -94,6 +94,8 @@ struct State {
     reach: HashMap<RepositoryName, Reach>,
     absent: Dated,
     generation: u64,
+    /// Every change of the database up to this one is in here.
+    revision: Revision,
 }
 
 impl Catalog {
@@ -107,6 +109,7 @@ impl Catalog {
             reach: HashMap::new(),
             absent: index.absent.into(),
             generation: 0,
+            revision: index.revision,
         };
         for held in index.held {
             state.hold(held);
@@ -262,6 +265,37 @@ impl Catalog {
         Some(owner.name.clone())
     }
 
+    /// The revision of the database up to which every change is known here.
+    pub fn seen(&self) -> Revision {
+        self.read().revision
+    }
+
+    /// Takes over what others changed.
+    pub fn take_over(&self, delta: Delta) {
+        let mut state = self.write();
+        for package in &delta.packages {
+            for held in state.held.values_mut() {
+                held.remove(package);
+            }
+        }
+        for held in delta.held {
+            state.hold(held);
+        }
+        let served: HashSet<PackageName> = delta
+            .published
+            .iter()
+            .map(|published| published.package.clone())
+            .collect();
+        for published in delta.published {
+            state.publish(published);
+        }
+        for package in delta.packages.iter().filter(|name| !served.contains(*name)) {
+            state.withdraw(package);
+        }
+        state.set_absent(delta.absent);
+        state.revision = delta.revision;
+    }
+
     /// Notes what the database made of a change.
     pub fn apply(
         &self,
@@ -285,8 +319,10 @@ impl Catalog {
         for package in withdrawn {
             state.withdraw(package);
         }
-        if state.absent.stamp != applied.absent {
-            state.absent = applied.absent.into();
+        state.set_absent(applied.absent);
+        // If others made changes in between, they are still to be taken over.
+        if applied.revision == state.revision + 1 {
+            state.revision = applied.revision;
         }
     }
 
@@ -408,6 +444,12 @@ pub fn reaches(listing: &Listing, name: &str) -> bool {
 }
 
 impl State {
+    fn set_absent(&mut self, absent: Stamp) {
+        if self.absent.stamp != absent {
+            self.absent = absent.into();
+        }
+    }
+
     fn hold(&mut self, held: Held) {
         let packages = self.held.entry(held.repository.clone()).or_default();
         packages.insert(held.package.clone(), held);

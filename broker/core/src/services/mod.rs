@@ -9,6 +9,7 @@ pub mod compress;
 pub mod dist;
 pub mod documents;
 pub mod flight;
+pub mod follow;
 pub mod outline;
 pub mod package;
 pub mod publish;

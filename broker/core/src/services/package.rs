@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::{
     catalog::{Catalog, Dated, Demand, Entry},
     documents::{Document, Documents},
+    publish::Publisher,
     token::Grant,
 };
 use crate::{
@@ -17,10 +18,8 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// How often a document is looked for that is just being changed.
-const LOOKS: u32 = 50;
-/// The time between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// How often a document is looked for that is being changed again and again.
+const LOOKS: u32 = 10;
 
 /// What to tell a client about a name.
 #[derive(Debug)]
@@ -78,6 +77,7 @@ pub struct PackageService {
     catalog: Arc<Catalog>,
     documents: Arc<Documents>,
     syncs: Arc<SyncService>,
+    publisher: Arc<Publisher>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -88,6 +88,7 @@ impl PackageService {
         catalog: Arc<Catalog>,
         documents: Arc<Documents>,
         syncs: Arc<SyncService>,
+        publisher: Arc<Publisher>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         Self {
@@ -95,6 +96,7 @@ impl PackageService {
             catalog,
             documents,
             syncs,
+            publisher,
             telemetry,
         }
     }
@@ -130,8 +132,8 @@ impl PackageService {
                     bytes: document.bytes.clone(),
                 });
             }
-            // It is just being changed: the database has it already, the catalog in a moment.
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            // It has just been changed: the database has it already.
+            self.publisher.catch_up().await?;
         }
         Err(CannotTell::soon(format!(
             "{name} is just being changed; try again in a moment"

@@ -32,6 +32,9 @@ use crate::{
 /// How many names one transaction changes at most.
 pub const BATCH: usize = 256;
 
+/// How often a change is decided anew because another process changed the same packages first.
+const MAX_TRIES: u32 = 20;
+
 /// A package's new content, rendered in case its repository owns the name.
 pub struct Prepared {
     put: PutPackage,
@@ -159,6 +162,25 @@ pub struct Publisher {
     archives: AtomicU64,
 }
 
+/// What a change is for. What has to be written for it depends on what is there.
+enum Intent<'a> {
+    /// A repository has these packages.
+    Put(&'a RepositoryName, &'a [Prepared]),
+    /// A repository no longer has these packages.
+    Remove(&'a RepositoryName, &'a [PackageName]),
+    /// These names go to their rightful owners.
+    Settle(&'a [PackageName]),
+    /// These names are rendered again, and go to their rightful owners.
+    Render(&'a [PackageName]),
+}
+
+/// What came of an attempt to write.
+enum Outcome {
+    Done(Turn),
+    /// Another process was faster; memory has caught up.
+    Outdated(Turn),
+}
+
 /// Leave to write what is served. A change that was begun is carried to its end with it.
 type Turn = OwnedMutexGuard<()>;
 
@@ -223,38 +245,14 @@ impl Publisher {
         prepared: Vec<Prepared>,
     ) -> Result<(), DatabaseError> {
         let turn = self.turn().await;
-        let installation = self.catalog.installation();
-        if installation.repository(repository).is_none() {
+        if self.catalog.installation().repository(repository).is_none() {
             // It was removed while it was being read.
             return Ok(());
         }
-        let now = RenderedWith {
-            urls: installation.urls().clone(),
-            archives: self.archives.load(Ordering::Acquire),
-        };
-        let mut changes = Changes::default();
-        for Prepared {
-            put,
-            publication,
-            rendered_with,
-        } in prepared
-        {
-            let owner = self
-                .catalog
-                .rightful_owner(put.package.as_str(), Some(repository), None);
-            if owner.as_ref() == Some(repository) {
-                changes.publish.push(if rendered_with == now {
-                    publication
-                } else {
-                    self.rendered_again(&put).await?
-                });
-            }
-            changes.put.push(put);
-        }
-        self.telemetry
-            .packages_written
-            .add(changes.put.len() as u64);
-        self.commit(changes, turn).await.map(drop)
+        self.telemetry.packages_written.add(prepared.len() as u64);
+        self.carry_out(Intent::Put(repository, &prepared), turn)
+            .await
+            .map(drop)
     }
 
     /// Removes packages that a repository no longer has. Where another repository has the name, it becomes the owner.
@@ -265,15 +263,9 @@ impl Publisher {
     ) -> Result<(), DatabaseError> {
         let mut turn = self.turn().await;
         for batch in packages.chunks(BATCH) {
-            let mut changes = Changes::default();
-            for package in batch {
-                let next = self
-                    .catalog
-                    .rightful_owner(package.as_str(), None, Some(repository));
-                self.settle(package, next, &mut changes).await?;
-                changes.remove.push((repository.clone(), package.clone()));
-            }
-            turn = self.commit(changes, turn).await?;
+            turn = self
+                .carry_out(Intent::Remove(repository, batch), turn)
+                .await?;
         }
         Ok(())
     }
@@ -289,29 +281,102 @@ impl Publisher {
         }
         names.sort();
         names.dedup();
-        let mut changes = Changes::default();
-        for name in names {
-            let owner = self.catalog.rightful_owner(name.as_str(), None, None);
-            if everything {
-                self.render(&name, owner, &mut changes).await?;
+        for batch in names.chunks(BATCH) {
+            let intent = if everything {
+                Intent::Render(batch)
             } else {
-                self.settle(&name, owner, &mut changes).await?;
-            }
-            if changes.publish.len() + changes.withdraw.len() >= BATCH {
-                turn = self.commit(std::mem::take(&mut changes), turn).await?;
-            }
+                Intent::Settle(batch)
+            };
+            turn = self.carry_out(intent, turn).await?;
         }
-        self.commit(changes, turn).await.map(drop)
+        Ok(())
     }
 
     /// Renders a package of its owner once more, after an archive of it was stored.
     pub async fn refresh(&self, package: &PackageName) -> Result<(), DatabaseError> {
         let turn = self.turn().await;
         self.archives.fetch_add(1, Ordering::AcqRel);
-        let owner = self.catalog.rightful_owner(package.as_str(), None, None);
-        let mut changes = Changes::default();
-        self.render(package, owner, &mut changes).await?;
-        self.commit(changes, turn).await.map(drop)
+        let intent = Intent::Render(std::slice::from_ref(package));
+        self.carry_out(intent, turn).await.map(drop)
+    }
+
+    /// Takes over into memory what other processes changed.
+    pub async fn catch_up(&self) -> Result<(), DatabaseError> {
+        let _turn = self.turn().await;
+        take_over(&*self.database, &self.catalog).await
+    }
+
+    /// Decides what an intent comes to and writes it; decides again if another process was faster.
+    async fn carry_out(&self, intent: Intent<'_>, mut turn: Turn) -> Result<Turn, DatabaseError> {
+        for _ in 0..MAX_TRIES {
+            let changes = self.decide(&intent).await?;
+            match self.commit(changes, turn).await? {
+                Outcome::Done(turn) => return Ok(turn),
+                Outcome::Outdated(back) => turn = back,
+            }
+        }
+        Err(DatabaseError::Outdated)
+    }
+
+    async fn decide(&self, intent: &Intent<'_>) -> Result<Changes, DatabaseError> {
+        let mut changes = Changes {
+            seen: self.catalog.seen(),
+            ..Changes::default()
+        };
+        match *intent {
+            Intent::Put(repository, prepared) => {
+                for prepared in prepared {
+                    self.decide_put(repository, prepared, &mut changes).await?;
+                }
+            }
+            Intent::Remove(repository, packages) => {
+                for package in packages {
+                    let next =
+                        self.catalog
+                            .rightful_owner(package.as_str(), None, Some(repository));
+                    self.settle(package, next, &mut changes).await?;
+                    changes.remove.push((repository.clone(), package.clone()));
+                }
+            }
+            Intent::Settle(packages) => {
+                for package in packages {
+                    let owner = self.catalog.rightful_owner(package.as_str(), None, None);
+                    self.settle(package, owner, &mut changes).await?;
+                }
+            }
+            Intent::Render(packages) => {
+                for package in packages {
+                    let owner = self.catalog.rightful_owner(package.as_str(), None, None);
+                    self.render(package, owner, &mut changes).await?;
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    async fn decide_put(
+        &self,
+        repository: &RepositoryName,
+        prepared: &Prepared,
+        changes: &mut Changes,
+    ) -> Result<(), DatabaseError> {
+        let put = &prepared.put;
+        let owner = self
+            .catalog
+            .rightful_owner(put.package.as_str(), Some(repository), None);
+        if owner.as_ref() == Some(repository) {
+            let now = RenderedWith {
+                urls: self.catalog.installation().urls().clone(),
+                archives: self.archives.load(Ordering::Acquire),
+            };
+            changes.publish.push(if prepared.rendered_with == now {
+                prepared.publication.clone()
+            } else {
+                self.rendered_again(put).await?
+            });
+        }
+        changes.put.push(put.clone());
+        Ok(())
     }
 
     /// Adds to `changes` what makes `owner` the owner of a name; nothing if it is already.
@@ -388,13 +453,13 @@ impl Publisher {
 
     /// Database first, then memory, then word to the others. Once begun, this goes on to its end also if the caller
     /// does not wait for it: memory must not stay behind the database.
-    async fn commit(&self, changes: Changes, turn: Turn) -> Result<Turn, DatabaseError> {
+    async fn commit(&self, changes: Changes, turn: Turn) -> Result<Outcome, DatabaseError> {
         if changes.put.is_empty()
             && changes.remove.is_empty()
             && changes.publish.is_empty()
             && changes.withdraw.is_empty()
         {
-            return Ok(turn);
+            return Ok(Outcome::Done(turn));
         }
         let (database, catalog, cache) = (
             Arc::clone(&self.database),
@@ -402,8 +467,14 @@ impl Publisher {
             Arc::clone(&self.cache),
         );
         let work = async move {
-            commit(&*database, &catalog, &*cache, changes).await?;
-            Ok(turn)
+            match commit(&*database, &catalog, &*cache, changes).await {
+                Ok(()) => Ok(Outcome::Done(turn)),
+                Err(DatabaseError::Outdated) => {
+                    take_over(&*database, &catalog).await?;
+                    Ok(Outcome::Outdated(turn))
+                }
+                Err(error) => Err(error),
+            }
         };
         tokio::spawn(work)
             .await
@@ -435,6 +506,13 @@ async fn commit(
     if let Err(error) = cache.announce(Change::Packages(names)).await {
         tracing::debug!(%error, "other replicas will notice the change later");
     }
+    Ok(())
+}
+
+/// Memory after the database. Only with a [`Turn`], so that nothing newer is overwritten.
+async fn take_over(database: &dyn Database, catalog: &Catalog) -> Result<(), DatabaseError> {
+    let delta = database.changed_since(catalog.seen()).await?;
+    catalog.take_over(delta);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 
 use super::catalog::Dated;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         token::{PREFIX, TokenHash},
     },
     ports::{
-        cache::Cache,
+        cache::{Cache, Change},
         database::{Database, DatabaseError, TokenRecord},
     },
     telemetry::Telemetry,
@@ -96,6 +97,8 @@ pub struct TokenService {
     cache: Arc<dyn Cache>,
     telemetry: Arc<Telemetry>,
     grants: ArcSwap<HashMap<TokenHash, Arc<Grant>>>,
+    /// Held from the database to memory: what is in force is never older than what was before.
+    turn: Mutex<()>,
 }
 
 impl TokenService {
@@ -110,6 +113,7 @@ impl TokenService {
             cache,
             telemetry,
             grants: ArcSwap::default(),
+            turn: Mutex::default(),
         }
     }
 
@@ -137,22 +141,33 @@ impl TokenService {
     /// Makes the valid tokens exactly these: stored first, then in force.
     pub async fn replace(&self, tokens: Vec<(TokenRecord, Scope)>) -> Result<(), DatabaseError> {
         let records: Vec<TokenRecord> = tokens.iter().map(|(record, _)| record.clone()).collect();
+        let _turn = self.turn.lock().await;
         let floors = self.database.replace_tokens(&records, Stamp::now()).await?;
         let grants = tokens
             .into_iter()
             .zip(floors)
-            .map(|((record, scope), floor)| {
-                let grant = Grant {
-                    token: record.name,
-                    view: scope.view(),
-                    scope,
-                    floor: floor.into(),
-                    hash: record.hash,
-                    expires_at: record.expires_at,
-                };
-                (record.hash, Arc::new(grant))
-            });
+            .map(|((record, scope), floor)| grant(record, scope, floor));
         self.grants.store(Arc::new(grants.collect()));
+        if let Err(error) = self.cache.announce(Change::Everything).await {
+            tracing::debug!(%error, "other replicas will notice the change later");
+        }
+        Ok(())
+    }
+
+    /// Puts the tokens in force that the database has: another process may have changed them.
+    pub async fn reload(&self) -> Result<(), DatabaseError> {
+        let _turn = self.turn.lock().await;
+        let mut grants = HashMap::new();
+        for (record, floor) in self.database.tokens().await? {
+            let scope =
+                serde_json::from_str(&record.grant).map_err(|error| DatabaseError::Corrupt {
+                    what: format!("the scope of token {}", record.name),
+                    problem: error.to_string(),
+                })?;
+            let (hash, grant) = grant(record, scope, floor);
+            grants.insert(hash, grant);
+        }
+        self.grants.store(Arc::new(grants));
         Ok(())
     }
 
@@ -206,6 +221,18 @@ impl TokenService {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn grant(record: TokenRecord, scope: Scope, floor: Stamp) -> (TokenHash, Arc<Grant>) {
+    let grant = Grant {
+        token: record.name,
+        view: scope.view(),
+        scope,
+        floor: floor.into(),
+        hash: record.hash,
+        expires_at: record.expires_at,
+    };
+    (record.hash, Arc::new(grant))
 }
 
 fn pause(failures: u64) -> Duration {

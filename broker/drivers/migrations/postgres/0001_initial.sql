@@ -9,10 +9,22 @@ CREATE TABLE clock (
     id              smallint PRIMARY KEY CHECK (id = 1),
     document_stamp  bigint NOT NULL,
     unique_stamp    bigint NOT NULL,
-    absent_stamp    bigint NOT NULL
+    absent_stamp    bigint NOT NULL,
+    -- How often packages, tokens and repositories were changed.
+    packages        bigint NOT NULL,
+    tokens          bigint NOT NULL,
+    repositories    bigint NOT NULL
 );
 
-INSERT INTO clock VALUES (1, 0, 0, 0);
+INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0);
+
+-- The revision at which each package was last changed, in any repository or as it is served.
+CREATE TABLE changed (
+    package   text COLLATE "C" PRIMARY KEY,
+    revision  bigint NOT NULL
+);
+
+CREATE INDEX changed_by_revision ON changed (revision);
 
 -- Every package of every repository.
 CREATE TABLE packages (

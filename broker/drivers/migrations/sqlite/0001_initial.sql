@@ -6,10 +6,22 @@ CREATE TABLE clock (
     id              INTEGER PRIMARY KEY CHECK (id = 1),
     document_stamp  INTEGER NOT NULL,
     unique_stamp    INTEGER NOT NULL,
-    absent_stamp    INTEGER NOT NULL
+    absent_stamp    INTEGER NOT NULL,
+    -- How often packages, tokens and repositories were changed.
+    packages        INTEGER NOT NULL,
+    tokens          INTEGER NOT NULL,
+    repositories    INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO clock VALUES (1, 0, 0, 0);
+INSERT INTO clock VALUES (1, 0, 0, 0, 0, 0, 0);
+
+-- The revision at which each package was last changed, in any repository or as it is served.
+CREATE TABLE changed (
+    package   TEXT NOT NULL PRIMARY KEY,
+    revision  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX changed_by_revision ON changed (revision);
 
 -- Every package of every repository.
 CREATE TABLE packages (

@@ -8,7 +8,7 @@ use package_broker_core::{
         names::{PackageName, RepositoryName},
         stamp::{Stamp, StampClock},
     },
-    ports::database::{Applied, Changes, DocumentBytes, Publication, Published},
+    ports::database::{Applied, Changes, DocumentBytes, Publication, Published, Revisions},
 };
 
 /// The logical clock's row: the last stamps given. Load, use and save it in one transaction that nobody else writes
@@ -17,6 +17,22 @@ use package_broker_core::{
 pub(super) struct Clock {
     pub(super) stamps: StampClock,
     pub(super) absent: Stamp,
+    pub(super) revisions: Revisions,
+}
+
+/// The names that changes are about, each once.
+pub(super) fn names(changes: &Changes) -> Vec<&str> {
+    let put = changes.put.iter().map(|put| &put.package);
+    let removed = changes.remove.iter().map(|(_, package)| package);
+    let published = changes
+        .publish
+        .iter()
+        .map(|publication| &publication.package);
+    let names = put.chain(removed).chain(published).chain(&changes.withdraw);
+    let mut names: Vec<_> = names.map(PackageName::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// How a name stood before the changes.
@@ -73,6 +89,7 @@ impl<'a> Plan<'a> {
         if lost {
             clock.absent = clock.stamps.next_unique(now);
         }
+        clock.revisions.packages += 1;
         Self { stamped, clock }
     }
 
@@ -87,6 +104,7 @@ impl<'a> Plan<'a> {
         Applied {
             published: self.stamped.iter().map(Stamped::published).collect(),
             absent: self.clock.absent,
+            revision: self.clock.revisions.packages,
         }
     }
 }

@@ -44,10 +44,14 @@ impl<'a> TokenPlan<'a> {
             }
             floors.push(floor);
         }
+        let delete: Vec<String> = stored.into_keys().collect();
+        if !save.is_empty() || !delete.is_empty() {
+            clock.revisions.tokens += 1;
+        }
         Self {
             floors,
             save,
-            delete: stored.into_keys().collect(),
+            delete,
             clock,
         }
     }

@@ -5,11 +5,15 @@ use package_broker_core::{
         names::{PackageName, RepositoryName},
         stamp::Stamp,
     },
-    ports::database::{Applied, Changes, PutPackage},
+    ports::database::{Applied, Changes, PutPackage, Revision},
 };
 
 use super::{
-    super::content::compress, Connection, Postgres, clock, fault::Fault, publish::publish, rows,
+    super::{content::compress, publication::names},
+    Connection, Postgres, clock,
+    fault::Fault,
+    publish::publish,
+    rows,
 };
 
 impl Postgres {
@@ -21,12 +25,57 @@ impl Postgres {
         let contents = compress(&changes.put).await?;
         let mut transaction = self.pool.begin().await?;
         let clock = clock::lock(&mut transaction).await?;
+        let names = names(changes);
+        if names.is_empty() {
+            return Ok(Applied {
+                absent: clock.absent,
+                revision: clock.revisions.packages,
+                ..Applied::default()
+            });
+        }
+        refuse_outdated(&mut transaction, &names, changes.seen).await?;
         remove_packages(&mut transaction, &changes.remove).await?;
         put_packages(&mut transaction, &changes.put, &contents).await?;
         let applied = publish(&mut transaction, changes, clock, now).await?;
+        mark_changed(&mut transaction, &names, applied.revision).await?;
         transaction.commit().await?;
         Ok(applied)
     }
+}
+
+async fn refuse_outdated(
+    connection: &mut Connection,
+    names: &[&str],
+    seen: Revision,
+) -> Result<(), Fault> {
+    let outdated: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM changed WHERE revision > $1 AND package = ANY ($2))",
+    )
+    .bind(seen)
+    .bind(names)
+    .fetch_one(connection)
+    .await?;
+    if outdated {
+        Err(Fault::Outdated)
+    } else {
+        Ok(())
+    }
+}
+
+async fn mark_changed(
+    connection: &mut Connection,
+    names: &[&str],
+    revision: Revision,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO changed (package, revision) SELECT package, $1 FROM unnest($2::text[]) AS new (package) \
+         ON CONFLICT (package) DO UPDATE SET revision = excluded.revision",
+    )
+    .bind(revision)
+    .bind(names)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn remove_packages(

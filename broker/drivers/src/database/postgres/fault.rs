@@ -16,6 +16,9 @@ pub(super) enum Fault {
     /// PostgreSQL or the way to it failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// Somebody else changed the same packages.
+    #[error("the packages were changed meanwhile")]
+    Outdated,
     /// A stored value makes no sense.
     #[error("{what}: {problem}")]
     Corrupt { what: String, problem: String },
@@ -49,6 +52,7 @@ impl Fault {
     /// The port's error: names the server and what to do.
     pub(super) fn explain(self, action: &'static str, place: &str) -> DatabaseError {
         match self {
+            Self::Outdated => DatabaseError::Outdated,
             Self::Corrupt { what, problem } => DatabaseError::Corrupt { what, problem },
             Self::Sql(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
                 DatabaseError::Corrupt {

@@ -2,25 +2,70 @@
 
 use futures::TryStreamExt;
 use package_broker_core::{
-    domain::names::RepositoryName,
-    ports::database::{Held, Index, Published},
+    domain::names::{PackageName, RepositoryName},
+    ports::database::{Delta, Held, Index, Published, Revision},
 };
 use sqlx::{Row, postgres::PgRow};
 
 use super::{Connection, Postgres, clock, fault::Fault, rows};
 
+/// Every statement sees the same state.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 impl Postgres {
     pub(super) async fn read_index(&self) -> Result<Index, Fault> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut snapshot = self.pool.begin_with(begin).await?;
+        let mut snapshot = self.pool.begin_with(SNAPSHOT).await?;
         let held = held(&mut snapshot).await?;
         let published = published(&mut snapshot).await?;
-        let absent = clock::absent(&mut snapshot).await?;
+        let clock = clock::read(&mut *snapshot).await?;
         snapshot.commit().await?;
         Ok(Index {
+            revision: clock.revisions.packages,
             held,
             published,
-            absent,
+            absent: clock.absent,
+        })
+    }
+
+    pub(super) async fn read_delta(&self, seen: Revision) -> Result<Delta, Fault> {
+        let mut snapshot = self.pool.begin_with(SNAPSHOT).await?;
+        let changed = sqlx::query("SELECT package FROM changed WHERE revision > $1")
+            .bind(seen)
+            .fetch_all(&mut *snapshot)
+            .await?;
+        let packages: Vec<PackageName> = changed
+            .iter()
+            .map(|row| rows::package(row, 0))
+            .collect::<Result<_, _>>()?;
+        let names: Vec<_> = packages.iter().map(PackageName::as_str).collect();
+        let held = sqlx::query(
+            "SELECT repository, package, validator, versions, skipped FROM packages \
+             JOIN unnest($1::text[]) AS wanted (package) USING (package)",
+        )
+        .bind(&names)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        let published = sqlx::query(
+            "SELECT package, owner, stable_stamp, dev_stamp, description, kind, abandoned FROM published \
+             WHERE owner IS NOT NULL AND package = ANY ($1)",
+        )
+        .bind(&names)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        let clock = clock::read(&mut *snapshot).await?;
+        snapshot.commit().await?;
+        Ok(Delta {
+            revision: clock.revisions.packages,
+            packages,
+            held: held
+                .iter()
+                .map(|row| held_row(row, rows::repository(row, 0)?))
+                .collect::<Result<_, _>>()?,
+            published: published
+                .iter()
+                .map(published_row)
+                .collect::<Result<_, _>>()?,
+            absent: clock.absent,
         })
     }
 }
@@ -38,13 +83,7 @@ async fn held(connection: &mut Connection) -> Result<Vec<Held>, Fault> {
             .map(|last| &last.repository)
             .filter(|last| last.as_str() == name);
         let repository = last.cloned().unwrap_or_else(|| RepositoryName::new(name));
-        held.push(Held {
-            repository,
-            package: rows::package(&row, 1)?,
-            validator: row.try_get(2)?,
-            versions: rows::number(&row, 3)?,
-            skipped: rows::number(&row, 4)?,
-        });
+        held.push(held_row(&row, repository)?);
     }
     held.shrink_to_fit();
     Ok(held)
@@ -60,6 +99,16 @@ async fn published(connection: &mut Connection) -> Result<Vec<Published>, Fault>
     }
     published.shrink_to_fit();
     Ok(published)
+}
+
+fn held_row(row: &PgRow, repository: RepositoryName) -> Result<Held, Fault> {
+    Ok(Held {
+        repository,
+        package: rows::package(row, 1)?,
+        validator: row.try_get(2)?,
+        versions: rows::number(row, 3)?,
+        skipped: rows::number(row, 4)?,
+    })
 }
 
 fn published_row(row: &PgRow) -> Result<Published, Fault> {

@@ -8,12 +8,13 @@ use package_broker_core::{
         stamp::Stamp,
     },
     ports::database::{
-        Applied, Changes, DatabaseError, Encoding, Index, PackageStore, StoredDocument,
+        Applied, Changes, DatabaseError, Delta, Encoding, Index, PackageStore, Revision, Revisions,
+        StoredDocument,
     },
 };
 use sqlx::Row;
 
-use super::{super::content, Postgres, fault::Fault, rows};
+use super::{super::content, Postgres, clock, fault::Fault, rows};
 
 #[async_trait]
 impl PackageStore for Postgres {
@@ -44,6 +45,15 @@ impl PackageStore for Postgres {
     async fn apply(&self, changes: &Changes, now: Stamp) -> Result<Applied, DatabaseError> {
         self.run("write packages", self.apply_changes(changes, now))
             .await
+    }
+
+    async fn revisions(&self) -> Result<Revisions, DatabaseError> {
+        let read = async { Ok(clock::read(&self.pool).await?.revisions) };
+        self.run("read the revisions", read).await
+    }
+
+    async fn changed_since(&self, seen: Revision) -> Result<Delta, DatabaseError> {
+        self.run("read what changed", self.read_delta(seen)).await
     }
 
     async fn root_stamp(

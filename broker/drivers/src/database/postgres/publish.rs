@@ -18,27 +18,19 @@ use super::{
     rows,
 };
 
-/// Publishes and withdraws names.
+/// Publishes and withdraws names, and makes the next revision.
 pub(super) async fn publish(
     connection: &mut Connection,
     changes: &Changes,
     clock: Clock,
     now: Stamp,
 ) -> Result<Applied, Fault> {
-    if changes.publish.is_empty() && changes.withdraw.is_empty() {
-        return Ok(Applied {
-            published: Vec::new(),
-            absent: clock.absent,
-        });
-    }
     let standing = standing(connection, changes).await?;
     let plan = Plan::new(changes, standing, clock, now);
     withdraw(connection, &changes.withdraw).await?;
     write_published(connection, &plan.stamped).await?;
     write_documents(connection, &plan).await?;
-    if plan.clock != clock {
-        clock::save(plan.clock, connection).await?;
-    }
+    clock::save(plan.clock, connection).await?;
     Ok(plan.applied())
 }
 
@@ -101,6 +93,9 @@ async fn write_published(
     connection: &mut Connection,
     stamped: &[Stamped<'_>],
 ) -> Result<(), Fault> {
+    if stamped.is_empty() {
+        return Ok(());
+    }
     let all = || stamped.iter().map(|stamped| stamped.publication);
     let names: Vec<_> = all()
         .map(|publication| publication.package.as_str())

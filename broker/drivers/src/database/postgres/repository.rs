@@ -7,7 +7,7 @@ use package_broker_core::{
 };
 use sqlx::{Row, postgres::PgRow};
 
-use super::{Postgres, fault::Fault, rows};
+use super::{Connection, Postgres, fault::Fault, rows};
 
 #[async_trait]
 impl RepositoryStore for Postgres {
@@ -22,9 +22,8 @@ impl RepositoryStore for Postgres {
     }
 
     async fn forget_repository(&self, name: &RepositoryName) -> Result<(), DatabaseError> {
-        let delete = sqlx::query("DELETE FROM repositories WHERE name = $1").bind(name.as_str());
-        let delete = async { Ok(delete.execute(&self.pool).await.map(drop)?) };
-        self.run("remove a repository", delete).await
+        self.run("remove a repository", self.delete_repository(name))
+            .await
     }
 
     async fn setting(&self, key: &str) -> Result<Option<String>, DatabaseError> {
@@ -58,6 +57,8 @@ impl Postgres {
         let failure = record.failure.as_ref();
         let skipped = serde_json::to_string(&record.skipped)
             .map_err(|error| Fault::corrupt("what was skipped in a repository", &error))?;
+        let mut transaction = self.pool.begin().await?;
+        note_change(&mut transaction).await?;
         sqlx::query(
             "INSERT INTO repositories (name, kind, url, fingerprint, state, listing, changed_at, failure_at, \
              failure_count, failure_message, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7::text::timestamptz, \
@@ -79,10 +80,30 @@ impl Postgres {
         .bind(failure.map(|failure| i64::from(failure.count)))
         .bind(failure.map(|failure| rows::text(&failure.message)))
         .bind(skipped)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
+
+    async fn delete_repository(&self, name: &RepositoryName) -> Result<(), Fault> {
+        let mut transaction = self.pool.begin().await?;
+        note_change(&mut transaction).await?;
+        sqlx::query("DELETE FROM repositories WHERE name = $1")
+            .bind(name.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// Takes the clock's row, as all who change something do first.
+async fn note_change(connection: &mut Connection) -> Result<(), Fault> {
+    sqlx::query("UPDATE clock SET repositories = repositories + 1")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 fn record(row: &PgRow) -> Result<RepositoryRecord, Fault> {

@@ -5,11 +5,16 @@ use package_broker_core::{
         names::{PackageName, RepositoryName},
         stamp::Stamp,
     },
-    ports::database::{Applied, Changes, PutPackage},
+    ports::database::{Applied, Changes, PutPackage, Revision},
 };
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{super::content::compress, Sqlite, fault::Fault, publish::publish};
+use super::{
+    super::{content::compress, publication::names},
+    Sqlite, clock,
+    fault::Fault,
+    publish::publish,
+};
 
 /// Rows of one statement: enough to make the way to SQLite's thread small beside them, and far below its bound of
 /// 32 766 parameters.
@@ -23,12 +28,62 @@ impl Sqlite {
     ) -> Result<Applied, Fault> {
         let contents = compress(&changes.put).await?;
         let mut transaction = self.write().await?;
+        let clock = clock::load(&mut transaction).await?;
+        let names = json_list(&names(changes));
+        if names == "[]" {
+            return Ok(Applied {
+                absent: clock.absent,
+                revision: clock.revisions.packages,
+                ..Applied::default()
+            });
+        }
+        refuse_outdated(&mut transaction, &names, changes.seen).await?;
         remove_packages(&mut transaction, &changes.remove).await?;
         put_packages(&mut transaction, &changes.put, &contents).await?;
-        let applied = publish(&mut transaction, changes, now).await?;
+        let applied = publish(&mut transaction, changes, clock, now).await?;
+        mark_changed(&mut transaction, &names, applied.revision).await?;
         transaction.commit().await?;
         Ok(applied)
     }
+}
+
+/// Names as one parameter, for `json_each`: any number of them with one prepared statement.
+pub(super) fn json_list(names: &[&str]) -> String {
+    serde_json::json!(names).to_string()
+}
+
+async fn refuse_outdated(
+    connection: &mut SqliteConnection,
+    names: &str,
+    seen: Revision,
+) -> Result<(), Fault> {
+    let outdated: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM changed WHERE revision > ?1 AND package IN (SELECT value FROM json_each(?2)))",
+    )
+    .bind(seen)
+    .bind(names)
+    .fetch_one(connection)
+    .await?;
+    if outdated {
+        Err(Fault::Outdated)
+    } else {
+        Ok(())
+    }
+}
+
+async fn mark_changed(
+    connection: &mut SqliteConnection,
+    names: &str,
+    revision: Revision,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO changed (package, revision) SELECT value, ?1 FROM json_each(?2)",
+    )
+    .bind(revision)
+    .bind(names)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn remove_packages(

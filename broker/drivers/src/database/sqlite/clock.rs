@@ -1,13 +1,13 @@
 //! The logical clock's row.
 
-use package_broker_core::domain::stamp::StampClock;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use package_broker_core::{domain::stamp::StampClock, ports::database::Revisions};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{super::publication::Clock, fault::Fault, rows};
 
 pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Clock, Fault> {
     let row: SqliteRow =
-        sqlx::query("SELECT document_stamp, unique_stamp, absent_stamp FROM clock")
+        sqlx::query("SELECT document_stamp, unique_stamp, absent_stamp, packages, tokens, repositories FROM clock")
             .fetch_one(connection)
             .await?;
     let stamps = StampClock {
@@ -17,14 +17,25 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Clock, Fau
     Ok(Clock {
         stamps,
         absent: rows::stamp(&row, 2)?,
+        revisions: Revisions {
+            packages: row.try_get(3)?,
+            tokens: row.try_get(4)?,
+            repositories: row.try_get(5)?,
+        },
     })
 }
 
 pub(super) async fn save(clock: Clock, connection: &mut SqliteConnection) -> Result<(), Fault> {
-    sqlx::query("UPDATE clock SET document_stamp = ?1, unique_stamp = ?2, absent_stamp = ?3")
+    sqlx::query(
+        "UPDATE clock SET document_stamp = ?1, unique_stamp = ?2, absent_stamp = ?3, packages = ?4, tokens = ?5, \
+         repositories = ?6",
+    )
         .bind(clock.stamps.document.0)
         .bind(clock.stamps.unique.0)
         .bind(clock.absent.0)
+        .bind(clock.revisions.packages)
+        .bind(clock.revisions.tokens)
+        .bind(clock.revisions.repositories)
         .execute(connection)
         .await?;
     Ok(())

@@ -24,6 +24,9 @@ pub(super) enum Fault {
     /// SQLite or the way to it failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// Somebody else changed the same packages.
+    #[error("the packages were changed meanwhile")]
+    Outdated,
     /// A stored value makes no sense.
     #[error("{what}: {problem}")]
     Corrupt { what: String, problem: String },
@@ -54,6 +57,7 @@ impl Fault {
     /// The port's error: names the file and what to do.
     pub(super) fn explain(self, action: &'static str, path: &Path) -> DatabaseError {
         match self {
+            Self::Outdated => DatabaseError::Outdated,
             Self::Corrupt { what, problem } => DatabaseError::Corrupt { what, problem },
             Self::Stopped => DatabaseError::Unavailable {
                 action,

@@ -2,24 +2,72 @@
 
 use futures::TryStreamExt;
 use package_broker_core::{
-    domain::names::RepositoryName,
-    ports::database::{Held, Index, Published},
+    domain::names::{PackageName, RepositoryName},
+    ports::database::{Delta, Held, Index, Published, Revision, Revisions},
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Sqlite, clock, fault::Fault, rows};
+use super::{Sqlite, apply::json_list, clock, fault::Fault, rows};
 
 impl Sqlite {
     pub(super) async fn read_index(&self) -> Result<Index, Fault> {
         let mut snapshot = self.readers.begin().await?;
         let held = held(&mut snapshot).await?;
         let published = published(&mut snapshot).await?;
-        let absent = clock::load(&mut snapshot).await?.absent;
+        let clock = clock::load(&mut snapshot).await?;
         snapshot.commit().await?;
         Ok(Index {
+            revision: clock.revisions.packages,
             held,
             published,
-            absent,
+            absent: clock.absent,
+        })
+    }
+
+    pub(super) async fn read_revisions(&self) -> Result<Revisions, Fault> {
+        let mut connection = self.readers.acquire().await?;
+        Ok(clock::load(&mut connection).await?.revisions)
+    }
+
+    pub(super) async fn read_delta(&self, seen: Revision) -> Result<Delta, Fault> {
+        let mut snapshot = self.readers.begin().await?;
+        let changed = sqlx::query("SELECT package FROM changed WHERE revision > ?1")
+            .bind(seen)
+            .fetch_all(&mut *snapshot)
+            .await?;
+        let packages: Vec<PackageName> = changed
+            .iter()
+            .map(|row| rows::package(row, 0))
+            .collect::<Result<_, _>>()?;
+        let names = json_list(&packages.iter().map(PackageName::as_str).collect::<Vec<_>>());
+        let held = sqlx::query(
+            "SELECT repository, package, validator, versions, skipped FROM packages \
+             WHERE package IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(names.as_str())
+        .fetch_all(&mut *snapshot)
+        .await?;
+        let published = sqlx::query(
+            "SELECT package, owner, stable_stamp, dev_stamp, description, kind, abandoned FROM published \
+             WHERE owner IS NOT NULL AND package IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(names.as_str())
+        .fetch_all(&mut *snapshot)
+        .await?;
+        let clock = clock::load(&mut snapshot).await?;
+        snapshot.commit().await?;
+        Ok(Delta {
+            revision: clock.revisions.packages,
+            packages,
+            held: held
+                .iter()
+                .map(|row| held_row(row, rows::repository(row, 0)?))
+                .collect::<Result<_, _>>()?,
+            published: published
+                .iter()
+                .map(published_row)
+                .collect::<Result<_, _>>()?,
+            absent: clock.absent,
         })
     }
 }
@@ -37,13 +85,7 @@ async fn held(connection: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
             .map(|last| &last.repository)
             .filter(|last| last.as_str() == name);
         let repository = last.cloned().unwrap_or_else(|| RepositoryName::new(name));
-        held.push(Held {
-            repository,
-            package: rows::package(&row, 1)?,
-            validator: row.try_get(2)?,
-            versions: row.try_get(3)?,
-            skipped: row.try_get(4)?,
-        });
+        held.push(held_row(&row, repository)?);
     }
     held.shrink_to_fit();
     Ok(held)
@@ -59,6 +101,16 @@ async fn published(connection: &mut SqliteConnection) -> Result<Vec<Published>, 
     }
     published.shrink_to_fit();
     Ok(published)
+}
+
+fn held_row(row: &SqliteRow, repository: RepositoryName) -> Result<Held, Fault> {
+    Ok(Held {
+        repository,
+        package: rows::package(row, 1)?,
+        validator: row.try_get(2)?,
+        versions: row.try_get(3)?,
+        skipped: row.try_get(4)?,
+    })
 }
 
 fn published_row(row: &SqliteRow) -> Result<Published, Fault> {

@@ -8,7 +8,8 @@ use package_broker_core::{
         stamp::Stamp,
     },
     ports::database::{
-        Applied, Changes, DatabaseError, Encoding, Index, PackageStore, StoredDocument,
+        Applied, Changes, DatabaseError, Delta, Encoding, Index, PackageStore, Revision, Revisions,
+        StoredDocument,
     },
 };
 use sqlx::Row;
@@ -48,6 +49,18 @@ impl PackageStore for Sqlite {
         self.apply_changes(changes, now)
             .await
             .map_err(self.explain("write packages"))
+    }
+
+    async fn revisions(&self) -> Result<Revisions, DatabaseError> {
+        self.read_revisions()
+            .await
+            .map_err(self.explain("read the revisions"))
+    }
+
+    async fn changed_since(&self, seen: Revision) -> Result<Delta, DatabaseError> {
+        self.read_delta(seen)
+            .await
+            .map_err(self.explain("read what changed"))
     }
 
     async fn root_stamp(

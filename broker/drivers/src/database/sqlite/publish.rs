@@ -12,27 +12,22 @@ use package_broker_core::{
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    super::publication::{Document, Plan, Stamped, Standing},
-    apply::ROWS,
+    super::publication::{Clock, Document, Plan, Stamped, Standing},
+    apply::{ROWS, json_list},
     clock,
     fault::Fault,
     rows,
 };
 
-/// Publishes and withdraws names.
+/// Publishes and withdraws names, and makes the next revision.
 pub(super) async fn publish(
     connection: &mut SqliteConnection,
     changes: &Changes,
+    clock: Clock,
     now: Stamp,
 ) -> Result<Applied, Fault> {
-    let clock = clock::load(connection).await?;
-    if changes.publish.is_empty() && changes.withdraw.is_empty() {
-        return Ok(Applied {
-            published: Vec::new(),
-            absent: clock.absent,
-        });
-    }
-    let plan = Plan::new(changes, standing(connection, changes).await?, clock, now);
+    let standing = standing(connection, changes).await?;
+    let plan = Plan::new(changes, standing, clock, now);
     withdraw(connection, &changes.withdraw).await?;
     write_published(connection, &plan.stamped).await?;
     write_documents(connection, &plan).await?;
@@ -48,12 +43,13 @@ async fn standing(
         .publish
         .iter()
         .map(|publication| &publication.package)
-        .chain(&changes.withdraw);
+        .chain(&changes.withdraw)
+        .map(PackageName::as_str);
     let found = sqlx::query(
         "SELECT package, owner, stable_stamp, stable_digest, dev_stamp, dev_digest FROM published \
          WHERE package IN (SELECT value FROM json_each(?1))",
     )
-    .bind(json_list(names))
+    .bind(json_list(&names.collect::<Vec<_>>()))
     .fetch_all(connection)
     .await?;
     found.iter().map(standing_row).collect()
@@ -86,7 +82,7 @@ async fn withdraw(
     if packages.is_empty() {
         return Ok(());
     }
-    let names = json_list(packages.iter());
+    let names = json_list(&packages.iter().map(PackageName::as_str).collect::<Vec<_>>());
     for statement in [
         "UPDATE published SET owner = NULL WHERE package IN (SELECT value FROM json_each(?1))",
         "DELETE FROM documents WHERE package IN (SELECT value FROM json_each(?1))",
@@ -152,9 +148,4 @@ async fn write_documents(connection: &mut SqliteConnection, plan: &Plan<'_>) -> 
         insert.build().execute(&mut *connection).await?;
     }
     Ok(())
-}
-
-/// Names as one parameter, for `json_each`: any number of them with one prepared statement.
-fn json_list<'a>(names: impl Iterator<Item = &'a PackageName>) -> String {
-    serde_json::json!(names.map(PackageName::as_str).collect::<Vec<_>>()).to_string()
 }

@@ -5,7 +5,7 @@ use package_broker_core::{
     domain::names::RepositoryName,
     ports::database::{DatabaseError, Failure, RepositoryRecord, RepositoryStore},
 };
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Sqlite, fault::Fault, rows};
 
@@ -24,10 +24,9 @@ impl RepositoryStore for Sqlite {
     }
 
     async fn forget_repository(&self, name: &RepositoryName) -> Result<(), DatabaseError> {
-        let delete = sqlx::query("DELETE FROM repositories WHERE name = ?1").bind(name.as_str());
-        let done = delete.execute(&self.writer).await;
-        done.map(drop)
-            .map_err(|error| self.explain("remove a repository")(error.into()))
+        self.delete_repository(name)
+            .await
+            .map_err(self.explain("remove a repository"))
     }
 
     async fn setting(&self, key: &str) -> Result<Option<String>, DatabaseError> {
@@ -58,6 +57,8 @@ impl Sqlite {
         let failure = record.failure.as_ref();
         let skipped = serde_json::to_string(&record.skipped)
             .map_err(|error| Fault::corrupt("what was skipped in a repository", &error))?;
+        let mut transaction = self.write().await?;
+        note_change(&mut transaction).await?;
         sqlx::query(
             "INSERT OR REPLACE INTO repositories (name, kind, url, fingerprint, state, listing, changed_at, \
              failure_at, failure_count, failure_message, skipped) \
@@ -74,10 +75,29 @@ impl Sqlite {
         .bind(failure.map(|failure| failure.count))
         .bind(failure.map(|failure| failure.message.as_str()))
         .bind(skipped)
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
+
+    async fn delete_repository(&self, name: &RepositoryName) -> Result<(), Fault> {
+        let mut transaction = self.write().await?;
+        note_change(&mut transaction).await?;
+        sqlx::query("DELETE FROM repositories WHERE name = ?1")
+            .bind(name.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn note_change(connection: &mut SqliteConnection) -> Result<(), Fault> {
+    sqlx::query("UPDATE clock SET repositories = repositories + 1")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 fn record(row: &SqliteRow) -> Result<RepositoryRecord, Fault> {

@@ -121,6 +121,7 @@ async fn nothing_but_stamps_is_left_of_what_is_gone() {
     };
     database.apply(&changes, Stamp(100)).await.unwrap();
     let gone = Changes {
+        seen: 1,
         remove: vec![(RepositoryName::new("team"), name(1))],
         withdraw: vec![name(1)],
         ..Changes::default()
@@ -153,6 +154,7 @@ async fn a_name_withdrawn_and_published_at_once_has_its_documents() {
     };
     database.apply(&first, Stamp(100)).await.unwrap();
     let both = Changes {
+        seen: 1,
         publish: vec![publication(1)],
         withdraw: vec![name(1)],
         ..Changes::default()

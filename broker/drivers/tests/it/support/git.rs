@@ -24,7 +24,8 @@ use package_broker_core::{
     },
     ports::{
         database::{
-            Applied, Changes, DatabaseError, Encoding, Index, PackageStore, StoredDocument,
+            Applied, Changes, DatabaseError, Delta, Encoding, Index, PackageStore, Revision,
+            Revisions, StoredDocument,
         },
         source::{Known, Reading, Source as _, SourceError, Survey, WantedArchive},
     },
@@ -377,6 +378,14 @@ impl PackageStore for Store {
             action: "write",
             problem: "it is read only".to_owned(),
         })
+    }
+
+    async fn revisions(&self) -> Result<Revisions, DatabaseError> {
+        Ok(Revisions::default())
+    }
+
+    async fn changed_since(&self, _: Revision) -> Result<Delta, DatabaseError> {
+        Ok(Delta::default())
     }
 
     async fn root_stamp(

@@ -19,7 +19,8 @@ use package_broker_core::{
     },
     ports::{
         database::{
-            Applied, Changes, DatabaseError, Encoding, Index, PackageStore, StoredDocument,
+            Applied, Changes, DatabaseError, Delta, Encoding, Index, PackageStore, Revision,
+            Revisions, StoredDocument,
         },
         source::{ArchiveSink, Known, Source, WantedArchive},
         storage::{Staged, StorageError},
@@ -167,6 +168,14 @@ impl PackageStore for NoPackages {
 
     async fn apply(&self, _: &Changes, _: Stamp) -> Result<Applied, DatabaseError> {
         Err(read_only())
+    }
+
+    async fn revisions(&self) -> Result<Revisions, DatabaseError> {
+        Ok(Revisions::default())
+    }
+
+    async fn changed_since(&self, _: Revision) -> Result<Delta, DatabaseError> {
+        Ok(Delta::default())
     }
 
     async fn root_stamp(

@@ -7,6 +7,7 @@ mod postgres;
 mod published;
 mod records;
 mod restart;
+mod revisions;
 mod sqlite;
 mod stamps;
 mod tokens;
@@ -78,7 +79,9 @@ fn publication(name: &str, owner: &str, stable: &str, dev: &str) -> Publication 
     }
 }
 
-async fn apply(database: &dyn Database, changes: Changes, now: i64) -> Applied {
+/// Applies changes as one who has seen everything.
+async fn apply(database: &dyn Database, mut changes: Changes, now: i64) -> Applied {
+    changes.seen = database.revisions().await.unwrap().packages;
     database.apply(&changes, Stamp(now)).await.unwrap()
 }
 
@@ -162,6 +165,10 @@ macro_rules! every_promise {
             records::a_repository_is_forgotten_alone,
             records::every_field_of_a_record_comes_back,
             records::settings_are_kept_by_key,
+            revisions::a_change_of_what_others_changed_is_refused,
+            revisions::a_delta_is_what_changed_since,
+            revisions::each_part_has_its_own,
+            revisions::of_many_writers_none_overwrites_what_it_has_not_seen,
             stamps::a_changed_document_gets_a_later_stamp,
             stamps::a_document_with_the_same_digest_keeps_its_stamp,
             stamps::a_name_that_comes_back_is_later_than_its_absence,

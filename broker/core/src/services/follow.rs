@@ -1,0 +1,119 @@
+//! Keeping memory up with what other processes change: replicas, syncs, whoever writes into the same database.
+//!
+//! Word of a change comes through the cache port and may be lost. So the database's revisions are looked at again and
+//! again, whether or not there is word: what is missed by the one is found by the other, within [`LOOK`].
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::{catalog::Catalog, publish::Publisher, token::TokenService};
+use crate::ports::{
+    cache::Cache,
+    database::{Database, DatabaseError, Revision},
+};
+
+/// The longest time between two looks. A change is therefore seen within it and the time of two queries.
+pub const LOOK: Duration = Duration::from_millis(400);
+
+/// Follows one database.
+pub struct Follower {
+    database: Arc<dyn Database>,
+    cache: Arc<dyn Cache>,
+    catalog: Arc<Catalog>,
+    publisher: Arc<Publisher>,
+    tokens: Arc<TokenService>,
+    looked: Mutex<Looked>,
+}
+
+struct Looked {
+    /// When memory was known to be up with the database.
+    at: Instant,
+    /// The revision of the tokens in force; `None` if they were never read here.
+    tokens: Option<Revision>,
+}
+
+impl Follower {
+    /// Follows from what is in memory now.
+    pub fn new(
+        database: Arc<dyn Database>,
+        cache: Arc<dyn Cache>,
+        catalog: Arc<Catalog>,
+        publisher: Arc<Publisher>,
+        tokens: Arc<TokenService>,
+    ) -> Self {
+        let looked = Looked {
+            at: Instant::now(),
+            tokens: None,
+        };
+        Self {
+            database,
+            cache,
+            catalog,
+            publisher,
+            tokens,
+            looked: Mutex::new(looked),
+        }
+    }
+
+    /// Looks whenever there is word of a change, and at least every [`LOOK`], until told to stop. A database that does
+    /// not answer is looked at again; how long it has not answered is in [`Follower::age`].
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut words = self.cache.changes();
+        let mut failing = false;
+        loop {
+            match (self.look().await, failing) {
+                (Ok(()), true) => tracing::info!("the database answers again"),
+                (Err(error), false) => {
+                    tracing::warn!(%error, "memory cannot be kept up with the database")
+                }
+                _ => {}
+            }
+            failing = self.age() > LOOK;
+            let word = async {
+                match words.recv().await {
+                    // Many words are one look.
+                    Ok(_) | Err(RecvError::Lagged(_)) => words = self.cache.changes(),
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            };
+            let wait = tokio::time::timeout(LOOK, word);
+            if stop.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Takes over what was changed since the last look.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the database does not answer; memory is then as it was.
+    pub async fn look(&self) -> Result<(), DatabaseError> {
+        let began = Instant::now();
+        let now = self.database.revisions().await?;
+        if now.packages != self.catalog.seen() {
+            self.publisher.catch_up().await?;
+        }
+        let known = self.looked().tokens;
+        if known != Some(now.tokens) {
+            self.tokens.reload().await?;
+        }
+        let mut looked = self.looked();
+        looked.tokens = Some(now.tokens);
+        looked.at = began;
+        Ok(())
+    }
+
+    /// How old what is in memory may be.
+    pub fn age(&self) -> Duration {
+        self.looked().at.elapsed()
+    }
+
+    fn looked(&self) -> std::sync::MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
