@@ -110,12 +110,12 @@ impl Broker {
             Arc::clone(&publisher),
             Arc::clone(&telemetry),
         ));
-        let repositories = RepositoryService::new(
+        let repositories = Arc::new(RepositoryService::new(
             Arc::clone(&database),
             Arc::clone(&catalog),
             Arc::clone(&publisher),
             Arc::clone(&syncs),
-        );
+        ));
         let tokens = Arc::new(TokenService::new(
             Arc::clone(&database),
             Arc::clone(&cache),
@@ -127,6 +127,7 @@ impl Broker {
             Arc::clone(&catalog),
             publisher,
             Arc::clone(&tokens),
+            Arc::clone(&repositories),
         );
         Ok(Self {
             database: Arc::clone(&database),
@@ -136,7 +137,7 @@ impl Broker {
             packages,
             dists,
             search: Arc::new(SearchService::new(Arc::clone(&catalog))),
-            repositories: Arc::new(repositories),
+            repositories,
             syncs,
             catalog,
             documents,

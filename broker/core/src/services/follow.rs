@@ -11,7 +11,9 @@ use std::{
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{catalog::Catalog, publish::Publisher, token::TokenService};
+use super::{
+    catalog::Catalog, publish::Publisher, repository::RepositoryService, token::TokenService,
+};
 use crate::ports::{
     cache::Cache,
     database::{Database, DatabaseError, Revision},
@@ -27,6 +29,7 @@ pub struct Follower {
     catalog: Arc<Catalog>,
     publisher: Arc<Publisher>,
     tokens: Arc<TokenService>,
+    repositories: Arc<RepositoryService>,
     looked: Mutex<Looked>,
 }
 
@@ -35,6 +38,8 @@ struct Looked {
     at: Instant,
     /// The revision of the tokens in force; `None` if they were never read here.
     tokens: Option<Revision>,
+    /// The revision of the repositories' records that was taken over last.
+    repositories: Option<Revision>,
 }
 
 impl Follower {
@@ -45,10 +50,12 @@ impl Follower {
         catalog: Arc<Catalog>,
         publisher: Arc<Publisher>,
         tokens: Arc<TokenService>,
+        repositories: Arc<RepositoryService>,
     ) -> Self {
         let looked = Looked {
             at: Instant::now(),
             tokens: None,
+            repositories: None,
         };
         Self {
             database,
@@ -56,6 +63,7 @@ impl Follower {
             catalog,
             publisher,
             tokens,
+            repositories,
             looked: Mutex::new(looked),
         }
     }
@@ -95,16 +103,29 @@ impl Follower {
     pub async fn look(&self) -> Result<(), DatabaseError> {
         let began = Instant::now();
         let now = self.database.revisions().await?;
-        if now.packages != self.catalog.seen() {
+        let (tokens, repositories) = {
+            let looked = self.looked();
+            (looked.tokens, looked.repositories)
+        };
+        if repositories == Some(now.repositories) {
+            if now.packages != self.catalog.seen() {
+                self.publisher.catch_up().await?;
+            }
+        } else {
+            // A sync stores packages first, then its record: once the packages are taken over after the records were
+            // read, everything is here that these speak of.
+            let records = self.database.repositories().await?;
             self.publisher.catch_up().await?;
+            self.repositories.take_over(&records);
         }
-        let known = self.looked().tokens;
-        if known != Some(now.tokens) {
+        if tokens != Some(now.tokens) {
             self.tokens.reload().await?;
         }
-        let mut looked = self.looked();
-        looked.tokens = Some(now.tokens);
-        looked.at = began;
+        *self.looked() = Looked {
+            at: began,
+            tokens: Some(now.tokens),
+            repositories: Some(now.repositories),
+        };
         Ok(())
     }
 

@@ -77,6 +77,29 @@ impl RepositoryService {
         Ok(installation)
     }
 
+    /// Takes over what other processes found out about how far the names of repositories are known. What the records
+    /// speak of has to be in memory by now. A repository that is being synced here is left to that.
+    pub fn take_over(&self, records: &[RepositoryRecord]) {
+        for repository in self.catalog.installation().repositories() {
+            let Some(record) = records.iter().find(|record| record.name == repository.name) else {
+                continue;
+            };
+            if self.syncs.is_syncing(repository) {
+                continue;
+            }
+            let present = self.catalog.reach(&repository.name);
+            let from_nothing = present.is_some_and(|reach| reach.from_nothing);
+            let mut reach = first_reach(repository, Some(record), from_nothing);
+            if let Some(reach) = &mut reach
+                && reach.demand == Demand::Wait
+                && record.failure.is_some()
+            {
+                reach.demand = Demand::Unknown;
+            }
+            self.catalog.set_reach(&repository.name, reach);
+        }
+    }
+
     /// Gives every new repository a record, so that it shows before it was ever tried.
     async fn note_new(
         &self,

@@ -160,6 +160,13 @@ impl SyncService {
         Ok(opened)
     }
 
+    /// Whether a sync of a repository is running in this process.
+    pub(crate) fn is_syncing(&self, repository: &Arc<Repository>) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = open.get(&repository.name);
+        opened.is_some_and(|opened| opened.turn.try_lock().is_err())
+    }
+
     /// Forgets every opened source and what lazy ones said they do not have, after settings changed. Syncs that are
     /// running end with the source they began with.
     pub fn forget_opened(&self) {

@@ -15,4 +15,5 @@ mod fetcher;
 #[cfg(test)]
 mod git;
 #[cfg(test)]
+mod replicas;
 mod support;

@@ -2,7 +2,7 @@
 
 mod bucket;
 mod bucket_faults;
-mod build;
+pub(crate) mod build;
 mod folder;
 mod incremental;
 mod malformed;
