@@ -3,6 +3,8 @@
 //! Every method that writes is one transaction: after `Ok` its effect survives a crash, after `Err` there is none.
 //! Times are kept to the microsecond.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -19,9 +21,12 @@ use crate::domain::{
 };
 
 /// The whole database. One driver implements all of it.
-pub trait Database: PackageStore + RepositoryStore + TokenStore + ArchiveStore {}
+pub trait Database:
+    PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore
+{
+}
 
-impl<T: PackageStore + RepositoryStore + TokenStore + ArchiveStore> Database for T {}
+impl<T: PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore> Database for T {}
 
 /// Packages by repository, and what is published of them.
 #[async_trait]
@@ -148,6 +153,8 @@ pub struct Published {
 pub struct Changes {
     /// Every change up to this revision is taken into account in these.
     pub seen: Revision,
+    /// Made under this claim: once that is over, the changes are refused with [`DatabaseError::Fenced`].
+    pub fence: Option<Fence>,
     /// Packages to write, by repository.
     pub put: Vec<PutPackage>,
     /// Packages that a repository no longer has. Their archives stay.
@@ -251,7 +258,13 @@ pub trait RepositoryStore: Send + Sync {
     async fn repositories(&self) -> Result<Vec<RepositoryRecord>, DatabaseError>;
 
     /// Creates or replaces a record.
-    async fn save_repository(&self, record: &RepositoryRecord) -> Result<(), DatabaseError>;
+    ///
+    /// [`DatabaseError::Fenced`] if there is a `fence` and its claim is over.
+    async fn save_repository(
+        &self,
+        record: &RepositoryRecord,
+        fence: Option<Fence>,
+    ) -> Result<(), DatabaseError>;
 
     /// Removes a repository's record. Its packages are removed through [`PackageStore::apply`] before; its archives
     /// stay.
@@ -364,6 +377,26 @@ pub trait ArchiveStore: Send + Sync {
     async fn add_archive(&self, archive: &Archive) -> Result<Archive, DatabaseError>;
 }
 
+/// Leave to do what one process at a time may do.
+///
+/// A claim ends when it is released or, if its process is gone, at the end of its lease. What a process writes that
+/// was paused for longer than that is refused by the claim's [`Fence`].
+#[async_trait]
+pub trait ClaimStore: Send + Sync {
+    /// Claims `what` for the time of `lease`; `None` if somebody has it. Time is the database's.
+    async fn claim(&self, what: &str, lease: Duration) -> Result<Option<Fence>, DatabaseError>;
+
+    /// Prolongs a claim to `lease` from now. `false` if it is over: somebody else may have made one.
+    async fn renew(&self, fence: Fence, lease: Duration) -> Result<bool, DatabaseError>;
+
+    /// Ends a claim. Ending one that is over is no error.
+    async fn release(&self, fence: Fence) -> Result<(), DatabaseError>;
+}
+
+/// Names one claim; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence(pub i64);
+
 /// The database did not do what was asked.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
@@ -378,6 +411,9 @@ pub enum DatabaseError {
     /// Somebody else changed the same packages meanwhile: nothing was written.
     #[error("the packages were changed by another process meanwhile")]
     Outdated,
+    /// The claim under which this was to be written is over: nothing was written.
+    #[error("another process has taken over this work")]
+    Fenced,
     /// Stored data that this program cannot read.
     #[error("the database holds {what} that cannot be read: {problem}")]
     Corrupt {

@@ -9,6 +9,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     catalog::Catalog,
+    claim::Claim,
     compress::decompress,
     flight::Flights,
     package::{CannotTell, PackageService},
@@ -35,6 +36,8 @@ use crate::{
 const MAX_FETCHES: usize = 32;
 /// The longest time one archive may take, with the wait for its turn.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(280);
+/// The time between two looks at what another process is fetching.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 /// Addresses of archives kept in memory, each below 1 KiB.
 const MAX_KNOWN: usize = 4_096;
 
@@ -82,6 +85,14 @@ fn unavailable(message: &str, retry_after: Option<Duration>) -> DistError {
         message: message.to_owned(),
         retry_after,
     })
+}
+
+/// Whose turn it is to fetch an archive.
+enum Turn {
+    /// Ours, for as long as the claim is kept.
+    Ours(Claim),
+    /// Nobody's: it is there.
+    Done(Archive),
 }
 
 /// Answers requests for archives.
@@ -248,9 +259,12 @@ impl DistService {
         key: ArchiveKey,
         wanted: WantedArchive,
     ) -> Result<Archive, DistError> {
-        if let Some(archive) = self.stored_since(&repository, &key, wanted.format).await? {
-            return Ok(archive);
-        }
+        let turn = self.turn(&repository, &key, wanted.format);
+        let turn = tokio::time::timeout(FETCH_TIMEOUT, turn).await;
+        let _claim = match turn.unwrap_or_else(|_| Err(unavailable("it takes too long", None)))? {
+            Turn::Ours(claim) => claim,
+            Turn::Done(archive) => return Ok(archive),
+        };
         let received =
             tokio::time::timeout(FETCH_TIMEOUT, self.receive(&repository, &wanted)).await;
         let received = received.unwrap_or_else(|_| {
@@ -271,6 +285,35 @@ impl DistService {
             tokio::spawn(async move { service.publish_checksum(&package).await });
         }
         Ok(archive)
+    }
+
+    /// Waits until this process may fetch an archive, or another one has: one download in the whole installation. A
+    /// claim that is lost on the way costs a second download at most.
+    async fn turn(
+        &self,
+        repository: &RepositoryName,
+        key: &ArchiveKey,
+        format: ArchiveFormat,
+    ) -> Result<Turn, DistError> {
+        let ArchiveKey {
+            package,
+            version,
+            reference,
+        } = key;
+        let extension = format.extension();
+        let what = format!("archive {repository} {package} {version} {reference}{extension}");
+        loop {
+            let claim = Claim::make(&self.database, &what).await;
+            let claim = claim.map_err(CannotTell::from)?;
+            // Looked for under the claim: whoever had it before has stored it by now.
+            if let Some(archive) = self.stored_since(repository, key, format).await? {
+                return Ok(Turn::Done(archive));
+            }
+            match claim {
+                Some(claim) => return Ok(Turn::Ours(claim)),
+                None => tokio::time::sleep(BETWEEN_LOOKS).await,
+            }
+        }
     }
 
     /// What an earlier flight stored after the asker had looked, but before this flight began.

@@ -5,6 +5,7 @@
 //! them share.
 
 pub mod catalog;
+pub mod claim;
 pub mod compress;
 pub mod dist;
 pub mod documents;
@@ -13,6 +14,7 @@ pub mod follow;
 pub mod outline;
 pub mod package;
 pub mod publish;
+pub mod render;
 pub mod repository;
 mod root;
 pub mod search;

@@ -5,7 +5,7 @@
 //! the other replicas.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,17 +14,19 @@ use std::{
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::{catalog::Catalog, compress::compress};
+use super::{
+    catalog::Catalog,
+    render::{Checksums, Prepared, RenderedWith, publication},
+};
 use crate::{
     domain::{
-        archive::{ArchiveFormat, url_segment},
-        metadata::{Channel, DistUrls, PackageVersions, Version, document},
+        metadata::PackageVersions,
         names::{PackageName, RepositoryName},
         stamp::Stamp,
     },
     ports::{
         cache::{Cache, Change},
-        database::{Changes, Database, DatabaseError, Held, Publication, PutPackage},
+        database::{Changes, Database, DatabaseError, Fence, Held, Publication, PutPackage},
     },
     telemetry::Telemetry,
 };
@@ -34,122 +36,6 @@ pub const BATCH: usize = 256;
 
 /// How often a change is decided anew because another process changed the same packages first.
 const MAX_TRIES: u32 = 20;
-
-/// A package's new content, rendered in case its repository owns the name.
-pub struct Prepared {
-    put: PutPackage,
-    publication: Publication,
-    rendered_with: RenderedWith,
-}
-
-/// What a document was rendered with that may have moved by the time it is stored.
-#[derive(PartialEq, Eq)]
-struct RenderedWith {
-    urls: DistUrls,
-    /// [`Publisher::archives`] before the checksums were read.
-    archives: u64,
-}
-
-impl Prepared {
-    /// Encodes and renders a package. Takes time in proportion to its size: call it off the async runtime.
-    pub fn new(
-        repository: &RepositoryName,
-        package: &PackageName,
-        validator: Option<String>,
-        content: &PackageVersions,
-        urls: DistUrls,
-        checksums: &Checksums,
-    ) -> Self {
-        let put = PutPackage {
-            repository: repository.clone(),
-            package: package.clone(),
-            validator,
-            content: content.encode().into(),
-            versions: count(content.versions.len()),
-            skipped: count(content.skipped.len()),
-        };
-        Self {
-            publication: publication(repository, package, content, &urls, checksums),
-            rendered_with: RenderedWith {
-                urls,
-                archives: checksums.archives,
-            },
-            put,
-        }
-    }
-
-    /// The package's name.
-    pub fn package(&self) -> &PackageName {
-        &self.put.package
-    }
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// The SHA-1 of archives we store, by version segment, reference segment and format.
-#[derive(Clone)]
-pub struct Checksums {
-    by_address: HashMap<(String, String, ArchiveFormat), String>,
-    archives: u64,
-}
-
-impl Checksums {
-    fn of(&self, version: &Version) -> Option<String> {
-        if self.by_address.is_empty() {
-            return None;
-        }
-        let dist = version.dist()?;
-        let segment = url_segment(version.normalized().as_str());
-        let address = (segment, dist.segment(), dist.format()?);
-        self.by_address.get(&address).cloned()
-    }
-}
-
-/// What a package is served as when `repository` owns its name.
-fn publication(
-    repository: &RepositoryName,
-    package: &PackageName,
-    content: &PackageVersions,
-    urls: &DistUrls,
-    checksums: &Checksums,
-) -> Publication {
-    let checksum = |version: &Version| checksums.of(version);
-    let render =
-        |channel| compress(&document::render(package, content, channel, urls, &checksum).json);
-    let newest = content
-        .channel(Channel::Stable)
-        .next()
-        .or(content.versions.first());
-    let text = |key: &str| {
-        newest
-            .and_then(|version| version.fields().read::<String>(key))
-            .unwrap_or_default()
-    };
-    let abandoned = newest.and_then(|version| version.fields().get("abandoned").cloned());
-    Publication {
-        package: package.clone(),
-        owner: repository.clone(),
-        stable: render(Channel::Stable),
-        dev: render(Channel::Dev),
-        description: text("description").chars().take(500).collect(),
-        kind: newest
-            .and_then(|version| version.fields().read("type"))
-            .unwrap_or_else(|| "library".to_owned()),
-        abandoned: abandoned
-            .map(|raw| {
-                raw.read::<String>().unwrap_or_else(|| {
-                    if raw.text() == "true" {
-                        "true".to_owned()
-                    } else {
-                        String::new()
-                    }
-                })
-            })
-            .unwrap_or_default(),
-    }
-}
 
 /// Writes what is served, one writer at a time.
 pub struct Publisher {
@@ -212,10 +98,7 @@ impl Publisher {
         repository: &RepositoryName,
     ) -> Result<Option<Checksums>, DatabaseError> {
         let archives = self.archives.load(Ordering::Acquire);
-        let none = Checksums {
-            by_address: HashMap::new(),
-            archives,
-        };
+        let none = Checksums::new(Vec::new(), archives);
         let has_archives = self.database.has_archives(repository).await?;
         Ok((!has_archives).then_some(none))
     }
@@ -229,20 +112,15 @@ impl Publisher {
         // Before the look-up, so that an archive that comes during it is noticed.
         let archives = self.archives.load(Ordering::Acquire);
         let stored = self.database.archives_of(repository, package).await?;
-        let by_address = stored
-            .into_iter()
-            .map(|a| ((a.key.version, a.key.reference, a.format), a.sha1));
-        Ok(Checksums {
-            by_address: by_address.collect(),
-            archives,
-        })
+        Ok(Checksums::new(stored, archives))
     }
 
-    /// Stores packages of one repository and publishes those it owns.
+    /// Stores packages of one repository and publishes those it owns. A sync does so under its claim.
     pub async fn put(
         &self,
         repository: &RepositoryName,
         prepared: Vec<Prepared>,
+        fence: Option<Fence>,
     ) -> Result<(), DatabaseError> {
         let turn = self.turn().await;
         if self.catalog.installation().repository(repository).is_none() {
@@ -250,9 +128,8 @@ impl Publisher {
             return Ok(());
         }
         self.telemetry.packages_written.add(prepared.len() as u64);
-        self.carry_out(Intent::Put(repository, &prepared), turn)
-            .await
-            .map(drop)
+        let intent = Intent::Put(repository, &prepared);
+        self.carry_out(intent, fence, turn).await.map(drop)
     }
 
     /// Removes packages that a repository no longer has. Where another repository has the name, it becomes the owner.
@@ -260,12 +137,12 @@ impl Publisher {
         &self,
         repository: &RepositoryName,
         packages: &[PackageName],
+        fence: Option<Fence>,
     ) -> Result<(), DatabaseError> {
         let mut turn = self.turn().await;
         for batch in packages.chunks(BATCH) {
-            turn = self
-                .carry_out(Intent::Remove(repository, batch), turn)
-                .await?;
+            let intent = Intent::Remove(repository, batch);
+            turn = self.carry_out(intent, fence, turn).await?;
         }
         Ok(())
     }
@@ -287,7 +164,7 @@ impl Publisher {
             } else {
                 Intent::Settle(batch)
             };
-            turn = self.carry_out(intent, turn).await?;
+            turn = self.carry_out(intent, None, turn).await?;
         }
         Ok(())
     }
@@ -297,7 +174,7 @@ impl Publisher {
         let turn = self.turn().await;
         self.archives.fetch_add(1, Ordering::AcqRel);
         let intent = Intent::Render(std::slice::from_ref(package));
-        self.carry_out(intent, turn).await.map(drop)
+        self.carry_out(intent, None, turn).await.map(drop)
     }
 
     /// Takes over into memory what other processes changed.
@@ -307,9 +184,18 @@ impl Publisher {
     }
 
     /// Decides what an intent comes to and writes it; decides again if another process was faster.
-    async fn carry_out(&self, intent: Intent<'_>, mut turn: Turn) -> Result<Turn, DatabaseError> {
-        for _ in 0..MAX_TRIES {
-            let changes = self.decide(&intent).await?;
+    async fn carry_out(
+        &self,
+        intent: Intent<'_>,
+        fence: Option<Fence>,
+        mut turn: Turn,
+    ) -> Result<Turn, DatabaseError> {
+        for attempt in 0..MAX_TRIES {
+            let mut changes = self.decide(&intent).await?;
+            changes.fence = fence;
+            if attempt > 0 && fence.is_none() {
+                self.leave_out_what_others_put(&mut changes);
+            }
             match self.commit(changes, turn).await? {
                 Outcome::Done(turn) => return Ok(turn),
                 Outcome::Outdated(back) => turn = back,
@@ -352,6 +238,19 @@ impl Publisher {
             }
         }
         Ok(changes)
+    }
+
+    /// What was read on demand may be older than what another process has stored of it meanwhile.
+    fn leave_out_what_others_put(&self, changes: &mut Changes) {
+        let held = |put: &PutPackage| self.catalog.held(&put.repository, put.package.as_str());
+        let known: HashSet<PackageName> = changes
+            .put
+            .extract_if(.., |put| held(put).is_some())
+            .map(|put| put.package)
+            .collect();
+        changes
+            .publish
+            .retain(|publication| !known.contains(&publication.package));
     }
 
     async fn decide_put(

@@ -109,7 +109,7 @@ impl RepositoryService {
         for repository in installation.repositories() {
             if !records.iter().any(|record| record.name == repository.name) {
                 let record = RepositoryRecord::new(repository, fingerprint(repository));
-                self.database.save_repository(&record).await?;
+                self.database.save_repository(&record, None).await?;
             }
         }
         Ok(())
@@ -124,7 +124,7 @@ impl RepositoryService {
         let gone = |name: &RepositoryName| installation.repository(name).is_none();
         for name in self.catalog.holders().iter().filter(|name| gone(name)) {
             self.publisher
-                .remove(name, &self.catalog.held_by(name))
+                .remove(name, &self.catalog.held_by(name), None)
                 .await?;
         }
         for record in records.iter().filter(|record| gone(&record.name)) {

@@ -153,7 +153,7 @@ impl SyncService {
             Staged::Unchanged => Ok(true),
             Staged::Changed(prepared) => {
                 self.publisher
-                    .put(&repository.name, vec![*prepared])
+                    .put(&repository.name, vec![*prepared], None)
                     .await?;
                 Ok(true)
             }

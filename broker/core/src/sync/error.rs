@@ -36,6 +36,9 @@ pub enum SyncError {
     /// More packages of this repository are waited for than can be read soon.
     #[error("too many packages of this repository are being asked for")]
     Busy,
+    /// Another process has the claim to sync this repository.
+    #[error("another process is syncing this repository")]
+    Elsewhere,
     /// The program is shutting down, or the settings changed.
     #[error("the program is shutting down, or the settings have changed")]
     Stopped,

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use super::{Opened, SyncError, SyncReport, SyncService, stage::Staged};
 use crate::{
     domain::{names::PackageName, repository::Repository},
-    ports::source::Survey,
-    services::publish::{BATCH, Prepared},
+    ports::{database::Fence, source::Survey},
+    services::{publish::BATCH, render::Prepared},
 };
 
 /// Failures one after another after which the source is taken to be down.
@@ -44,11 +44,13 @@ impl SyncService {
         survey: &Survey,
         names: Vec<PackageName>,
         absence_counts: bool,
+        fence: Fence,
     ) -> Result<Read, SyncError> {
         let repository = &opened.repository;
         let (sender, receiver) = mpsc::channel(BATCH);
         let reading = self.read_each(opened, survey, &names, absence_counts, sender);
-        let (outcome, written) = tokio::join!(reading, self.write_batches(repository, receiver));
+        let (outcome, written) =
+            tokio::join!(reading, self.write_batches(repository, receiver, fence));
         written?;
         let outcome = outcome?;
         let absent = outcome
@@ -57,7 +59,9 @@ impl SyncService {
             .filter(|name| self.catalog.held(&repository.name, name.as_str()).is_some())
             .cloned();
         let absent: Vec<PackageName> = absent.collect();
-        self.publisher.remove(&repository.name, &absent).await?;
+        self.publisher
+            .remove(&repository.name, &absent, Some(fence))
+            .await?;
         outcome.ended(&names)
     }
 
@@ -108,11 +112,12 @@ impl SyncService {
         &self,
         repository: &Repository,
         mut receiver: mpsc::Receiver<Prepared>,
+        fence: Fence,
     ) -> Result<(), SyncError> {
         let mut batch = Vec::with_capacity(BATCH);
         while receiver.recv_many(&mut batch, BATCH).await > 0 {
             self.publisher
-                .put(&repository.name, std::mem::take(&mut batch))
+                .put(&repository.name, std::mem::take(&mut batch), Some(fence))
                 .await?;
         }
         Ok(())

@@ -11,10 +11,13 @@ use super::{
 use crate::{
     domain::{names::PackageName, repository::Repository},
     ports::{
-        database::{Failure, RepositoryRecord},
+        database::{DatabaseError, Failure, Fence, RepositoryRecord},
         source::{Listing, Survey},
     },
-    services::catalog::{Demand, Reach},
+    services::{
+        catalog::{Demand, Reach},
+        claim::Claim,
+    },
 };
 
 /// Failed syncs in a row after which a source is believed that says it has no package of a name it lists.
@@ -32,7 +35,8 @@ pub struct SyncReport {
 }
 
 impl SyncService {
-    /// Syncs one repository and records how it went. One sync of a repository runs at a time.
+    /// Syncs one repository and records how it went. One sync of a repository runs at a time, in the whole
+    /// installation: if another process is at it, this is [`SyncError::Elsewhere`] and changes nothing.
     ///
     /// # Errors
     /// [`SyncError`]; it is also kept in the repository's record.
@@ -50,6 +54,9 @@ impl SyncService {
                 let seconds = started.elapsed().as_secs_f64();
                 tracing::info!(repository = %repository.name, read, changed, removed, seconds, "synced");
             }
+            Err(SyncError::Elsewhere) => {
+                tracing::info!(repository = %repository.name, "another process is syncing it");
+            }
             Err(error) => {
                 self.telemetry.syncs_failed.increment();
                 tracing::warn!(repository = %repository.name, %error, "sync failed");
@@ -62,13 +69,23 @@ impl SyncService {
     async fn attempt(&self, repository: &Arc<Repository>) -> Result<SyncReport, SyncError> {
         let opened = self.opened(repository)?;
         let _turn = opened.turn.lock().await;
-        tokio::time::timeout(repository.timeout, self.run(&opened))
-            .await
-            .unwrap_or(Err(SyncError::Timeout(repository.timeout)))
+        let what = format!("sync {}", repository.name);
+        let claim = Claim::make(&self.database, &what).await?;
+        let claim = claim.ok_or(SyncError::Elsewhere)?;
+        let run = tokio::time::timeout(repository.timeout, self.run(&opened, claim.fence()));
+        match claim.hold(run).await {
+            None | Some(Ok(Err(SyncError::Database(DatabaseError::Fenced)))) => {
+                Err(SyncError::Elsewhere)
+            }
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(SyncError::Timeout(repository.timeout)),
+        }
     }
 
-    async fn run(&self, opened: &Opened) -> Result<SyncReport, SyncError> {
+    async fn run(&self, opened: &Opened, fence: Fence) -> Result<SyncReport, SyncError> {
         let repository = &opened.repository;
+        // What the last sync did may have been done by another process.
+        self.publisher.catch_up().await?;
         let before = self.record(repository).await?;
         let survey = opened.survey(before.state.as_deref()).await?;
         let installation = self.catalog.installation();
@@ -84,7 +101,7 @@ impl SyncService {
                 .as_ref()
                 .is_some_and(|failure| failure.count >= BELIEVED_AFTER);
         let mut read = self
-            .read_all(opened, &survey, names, absence_counts)
+            .read_all(opened, &survey, names, absence_counts, fence)
             .await?;
         read.report.removed += gone.len();
         let reach = self.reach_after(repository, &plan, &read.failed);
@@ -94,9 +111,14 @@ impl SyncService {
         }
         // Said before the names that vanished go: of them, too, it is known that they are not there.
         self.catalog.set_reach(&repository.name, reach.clone());
-        self.publisher.remove(&repository.name, &gone).await?;
-        self.record_end(repository, before, &survey, reach.as_ref(), &read)
+        self.publisher
+            .remove(&repository.name, &gone, Some(fence))
             .await?;
+        let record = record_after(repository, &before, &survey, reach.as_ref(), &read);
+        // A sync that changed nothing writes nothing.
+        if record != before {
+            self.save(repository, &record, Some(fence)).await?;
+        }
         read.error.map_or(Ok(read.report), Err)
     }
 
@@ -183,47 +205,6 @@ impl SyncService {
             .unwrap_or_else(|| RepositoryRecord::new(repository, fingerprint)))
     }
 
-    /// Writes the record, but only if something in it moved: a sync that changed nothing writes nothing. After a
-    /// partial sync the state stays the old one, so that the next survey finds the same changes again.
-    async fn record_end(
-        &self,
-        repository: &Arc<Repository>,
-        before: RepositoryRecord,
-        survey: &Survey,
-        reach: Option<&Reach>,
-        read: &Read,
-    ) -> Result<(), SyncError> {
-        let whole = read.error.is_none();
-        let report = &read.report;
-        let changed = report.changed + report.removed > 0 || before.changed_at.is_none();
-        let record = RepositoryRecord {
-            kind: repository.kind.as_str().to_owned(),
-            url: repository.url.clone(),
-            state: if whole {
-                survey.state.clone()
-            } else {
-                before.state.clone()
-            },
-            listing: reach.and_then(|reach| serde_json::to_string(&reach.listing).ok()),
-            changed_at: if changed {
-                Some(jiff::Timestamp::now())
-            } else {
-                before.changed_at
-            },
-            failure: before.failure.clone().filter(|_| !whole),
-            skipped: if survey.unchanged {
-                before.skipped.clone()
-            } else {
-                survey.skipped.clone()
-            },
-            ..before.clone()
-        };
-        if record != before {
-            self.save(repository, &record).await?;
-        }
-        Ok(())
-    }
-
     async fn record_failure(&self, repository: &Arc<Repository>, error: &SyncError) {
         if let Some(reach) = self.catalog.reach(&repository.name)
             && reach.demand == Demand::Wait
@@ -243,7 +224,7 @@ impl SyncService {
             count: count + 1,
             message: error.to_string(),
         });
-        if let Err(error) = self.save(repository, &record).await {
+        if let Err(error) = self.save(repository, &record, None).await {
             tracing::error!(repository = %repository.name, %error, "the failure of a sync could not be recorded");
         }
     }
@@ -254,12 +235,49 @@ impl SyncService {
         &self,
         repository: &Arc<Repository>,
         record: &RepositoryRecord,
+        fence: Option<Fence>,
     ) -> Result<(), SyncError> {
         let installation = self.catalog.installation();
         let present = installation.repository(&repository.name);
         if present.is_none_or(|present| !Arc::ptr_eq(present, repository)) {
             return Err(SyncError::Stopped);
         }
-        Ok(self.database.save_repository(record).await?)
+        Ok(self.database.save_repository(record, fence).await?)
+    }
+}
+
+/// What is kept of a sync. After a partial one the state stays the old one, so that the next survey finds the same
+/// changes again.
+fn record_after(
+    repository: &Repository,
+    before: &RepositoryRecord,
+    survey: &Survey,
+    reach: Option<&Reach>,
+    read: &Read,
+) -> RepositoryRecord {
+    let whole = read.error.is_none();
+    let report = &read.report;
+    let changed = report.changed + report.removed > 0 || before.changed_at.is_none();
+    RepositoryRecord {
+        kind: repository.kind.as_str().to_owned(),
+        url: repository.url.clone(),
+        state: if whole {
+            survey.state.clone()
+        } else {
+            before.state.clone()
+        },
+        listing: reach.and_then(|reach| serde_json::to_string(&reach.listing).ok()),
+        changed_at: if changed {
+            Some(jiff::Timestamp::now())
+        } else {
+            before.changed_at
+        },
+        failure: before.failure.clone().filter(|_| !whole),
+        skipped: if survey.unchanged {
+            before.skipped.clone()
+        } else {
+            survey.skipped.clone()
+        },
+        ..before.clone()
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         database::DatabaseError,
         source::{Found, PackageReader, Reading},
     },
-    services::publish::{Checksums, Prepared},
+    services::render::{Checksums, Prepared},
 };
 
 /// What became of one package.

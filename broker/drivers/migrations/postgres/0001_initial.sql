@@ -121,5 +121,12 @@ CREATE TABLE archives (
 
 CREATE INDEX archives_by_repository ON archives (repository);
 
+-- Leave to do what one process at a time may do. An epoch is never used again.
+CREATE TABLE claims (
+    epoch       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    what        text COLLATE "C" NOT NULL UNIQUE,
+    expires_at  timestamptz NOT NULL
+);
+
 ALTER TABLE package_contents ALTER COLUMN content SET STORAGE EXTERNAL;
 ALTER TABLE documents ALTER COLUMN gzip SET STORAGE EXTERNAL, ALTER COLUMN zstd SET STORAGE EXTERNAL;

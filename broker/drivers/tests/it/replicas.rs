@@ -9,6 +9,7 @@ use std::{
 use package_broker_core::{
     broker::{Broker, Ports},
     domain::{
+        archive::{ArchiveFormat, ArchiveKey},
         installation::{Installation, Limits},
         metadata::Channel,
         names::RepositoryName,
@@ -19,9 +20,10 @@ use package_broker_core::{
     },
     ports::{
         cache::Cache,
-        database::{Encoding, TokenRecord},
+        database::{ClaimStore, Encoding, PackageStore, RepositoryStore, TokenRecord},
     },
     services::{package::Answer, token::Refusal},
+    sync::SyncError,
 };
 use package_broker_drivers::{
     cache::memory::Memory,
@@ -57,7 +59,18 @@ impl Drop for Replica {
 
 impl Replica {
     async fn start(options: &Options, cache: Arc<dyn Cache>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let archives = tempfile::tempdir().unwrap();
+        let storage = Filesystem::open(archives.path()).await.unwrap();
+        Self::over(options, cache, storage, archives).await
+    }
+
+    /// One that may share its storage.
+    async fn over(
+        options: &Options,
+        cache: Arc<dyn Cache>,
+        storage: Filesystem,
+        folder: TempDir,
+    ) -> Self {
         let sources = SourceFactory::new(
             Arc::new(loopback()),
             SourceLimits::default(),
@@ -65,11 +78,7 @@ impl Replica {
         );
         let ports = Ports {
             database: Arc::new(Postgres::open(options).await.unwrap()),
-            storage: Arc::new(
-                Filesystem::open(&folder.path().join("archives"))
-                    .await
-                    .unwrap(),
-            ),
+            storage: Arc::new(storage),
             cache,
             sources: Arc::new(sources),
         };
@@ -358,4 +367,107 @@ async fn word_makes_it_faster() {
         times[10] < package_broker_core::services::follow::LOOK / 4,
         "{times:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_is_synced_by_one_process_at_a_time() {
+    let (options, _server) = empty_database();
+    let [one, _other] = deaf(&options).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.zip"), package_zip("acme/lib", "1.0")).unwrap();
+    let team = source(folder.path(), "team", 0);
+    let installed = one
+        .broker
+        .repositories
+        .install(installation(&[team]))
+        .await
+        .unwrap();
+    let team = &installed.repositories()[0];
+
+    // Another process, which ends without a word.
+    let database = Postgres::open(&options).await.unwrap();
+    let lease = Duration::from_millis(500);
+    database.claim("sync team", lease).await.unwrap().unwrap();
+    let refused = one.broker.syncs.sync(team).await.unwrap_err();
+    assert!(matches!(refused, SyncError::Elsewhere), "{refused}");
+    let record = &database.repositories().await.unwrap()[0];
+    assert_eq!((&record.failure, record.changed_at), (&None, None));
+
+    let began = Instant::now();
+    while one.broker.syncs.sync(team).await.is_err() {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the claim of a dead process never ends"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(one.broker.catalog.find("acme/lib").is_some());
+}
+
+/// However many ask whichever replica for a cold archive, it is fetched once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_archive_is_fetched_once_by_all_replicas() {
+    let (options, _server) = empty_database();
+    Postgres::migrate(&options).await.unwrap();
+    let archives = tempfile::tempdir().unwrap();
+    let storage = Filesystem::open(archives.path()).await.unwrap();
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let own = tempfile::tempdir().unwrap();
+        let cache = Arc::new(Memory::new(1 << 20));
+        replicas.push(Replica::over(&options, cache, storage.clone(), own).await);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.zip"), package_zip("acme/lib", "1.0")).unwrap();
+    let team = source(folder.path(), "team", 0);
+    for replica in &replicas {
+        let whole = installation(std::slice::from_ref(&team));
+        replica.broker.repositories.install(whole).await.unwrap();
+    }
+    let first = &replicas[0].broker;
+    let team = Arc::clone(&first.catalog.installation().repositories()[0]);
+    first.syncs.sync(&team).await.unwrap();
+    let token = token::generate().unwrap();
+    let all = record("ci", &token, &Scope::default());
+    first.tokens.replace(vec![all]).await.unwrap();
+    for replica in &replicas {
+        replica.served(&token, "acme/lib").await;
+    }
+
+    let package = crate::support::source::name("acme/lib");
+    let content = Postgres::open(&options).await.unwrap();
+    let content = content
+        .versions(&team.name, &package)
+        .await
+        .unwrap()
+        .unwrap();
+    let version = &content.versions[0];
+    let key = ArchiveKey {
+        package,
+        version: version.normalized().as_str().to_owned(),
+        reference: version.dist().unwrap().segment(),
+    };
+    let asks = replicas
+        .iter()
+        .flat_map(|replica| [replica; 8])
+        .map(|replica| async {
+            let grant = replica
+                .broker
+                .tokens
+                .authenticate(token.expose_secret())
+                .unwrap();
+            let opened = replica
+                .broker
+                .dists
+                .open(&grant, &key, ArchiveFormat::Zip)
+                .await;
+            opened.unwrap().0.blob
+        });
+    let blobs = futures::future::join_all(asks).await;
+    assert!(blobs.iter().all(|blob| *blob == blobs[0]));
+    let fetched: u64 = replicas
+        .iter()
+        .map(|replica| replica.broker.telemetry.archive_fetches.get())
+        .sum();
+    assert_eq!(fetched, 1);
 }

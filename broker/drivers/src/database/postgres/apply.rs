@@ -10,7 +10,7 @@ use package_broker_core::{
 
 use super::{
     super::{content::compress, publication::names},
-    Connection, Postgres, clock,
+    Connection, Postgres, claim, clock,
     fault::Fault,
     publish::publish,
     rows,
@@ -33,6 +33,7 @@ impl Postgres {
                 ..Applied::default()
             });
         }
+        claim::check(&mut transaction, changes.fence).await?;
         refuse_outdated(&mut transaction, &names, changes.seen).await?;
         remove_packages(&mut transaction, &changes.remove).await?;
         put_packages(&mut transaction, &changes.put, &contents).await?;

@@ -19,6 +19,9 @@ pub(super) enum Fault {
     /// Somebody else changed the same packages.
     #[error("the packages were changed meanwhile")]
     Outdated,
+    /// The claim to write under is over.
+    #[error("the claim is over")]
+    Fenced,
     /// A stored value makes no sense.
     #[error("{what}: {problem}")]
     Corrupt { what: String, problem: String },
@@ -53,6 +56,7 @@ impl Fault {
     pub(super) fn explain(self, action: &'static str, place: &str) -> DatabaseError {
         match self {
             Self::Outdated => DatabaseError::Outdated,
+            Self::Fenced => DatabaseError::Fenced,
             Self::Corrupt { what, problem } => DatabaseError::Corrupt { what, problem },
             Self::Sql(error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))) => {
                 DatabaseError::Corrupt {

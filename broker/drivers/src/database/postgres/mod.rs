@@ -9,6 +9,7 @@
 
 mod apply;
 mod archive;
+mod claim;
 mod clock;
 mod fault;
 mod index;

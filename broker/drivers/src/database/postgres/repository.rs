@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use package_broker_core::{
     domain::names::RepositoryName,
-    ports::database::{DatabaseError, Failure, RepositoryRecord, RepositoryStore},
+    ports::database::{DatabaseError, Failure, Fence, RepositoryRecord, RepositoryStore},
 };
 use sqlx::{Row, postgres::PgRow};
 
-use super::{Connection, Postgres, fault::Fault, rows};
+use super::{Connection, Postgres, claim, fault::Fault, rows};
 
 #[async_trait]
 impl RepositoryStore for Postgres {
@@ -16,8 +16,12 @@ impl RepositoryStore for Postgres {
             .await
     }
 
-    async fn save_repository(&self, record: &RepositoryRecord) -> Result<(), DatabaseError> {
-        self.run("write a repository", self.write_repository(record))
+    async fn save_repository(
+        &self,
+        record: &RepositoryRecord,
+        fence: Option<Fence>,
+    ) -> Result<(), DatabaseError> {
+        self.run("write a repository", self.write_repository(record, fence))
             .await
     }
 
@@ -53,12 +57,17 @@ impl Postgres {
         found.iter().map(record).collect()
     }
 
-    async fn write_repository(&self, record: &RepositoryRecord) -> Result<(), Fault> {
+    async fn write_repository(
+        &self,
+        record: &RepositoryRecord,
+        fence: Option<Fence>,
+    ) -> Result<(), Fault> {
         let failure = record.failure.as_ref();
         let skipped = serde_json::to_string(&record.skipped)
             .map_err(|error| Fault::corrupt("what was skipped in a repository", &error))?;
         let mut transaction = self.pool.begin().await?;
         note_change(&mut transaction).await?;
+        claim::check(&mut transaction, fence).await?;
         sqlx::query(
             "INSERT INTO repositories (name, kind, url, fingerprint, state, listing, changed_at, failure_at, \
              failure_count, failure_message, skipped) VALUES ($1, $2, $3, $4, $5, $6, $7::text::timestamptz, \

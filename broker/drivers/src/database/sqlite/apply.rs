@@ -37,6 +37,7 @@ impl Sqlite {
                 ..Applied::default()
             });
         }
+        self.claims.check(changes.fence)?;
         refuse_outdated(&mut transaction, &names, changes.seen).await?;
         remove_packages(&mut transaction, &changes.remove).await?;
         put_packages(&mut transaction, &changes.put, &contents).await?;

@@ -27,6 +27,9 @@ pub(super) enum Fault {
     /// Somebody else changed the same packages.
     #[error("the packages were changed meanwhile")]
     Outdated,
+    /// The claim to write under is over.
+    #[error("the claim is over")]
+    Fenced,
     /// A stored value makes no sense.
     #[error("{what}: {problem}")]
     Corrupt { what: String, problem: String },
@@ -58,6 +61,7 @@ impl Fault {
     pub(super) fn explain(self, action: &'static str, path: &Path) -> DatabaseError {
         match self {
             Self::Outdated => DatabaseError::Outdated,
+            Self::Fenced => DatabaseError::Fenced,
             Self::Corrupt { what, problem } => DatabaseError::Corrupt { what, problem },
             Self::Stopped => DatabaseError::Unavailable {
                 action,

@@ -8,6 +8,7 @@
 
 mod apply;
 mod archive;
+mod claim;
 mod clock;
 mod fault;
 mod index;
@@ -35,6 +36,7 @@ pub struct Sqlite {
     path: Arc<Path>,
     writer: SqlitePool,
     readers: SqlitePool,
+    claims: Arc<claim::Claims>,
 }
 
 impl Sqlite {

@@ -1,6 +1,6 @@
 //! Opening: connections, their settings, and the schema.
 
-use std::{io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{io, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use package_broker_core::ports::database::DatabaseError;
 use sqlx::{
@@ -65,6 +65,7 @@ impl Sqlite {
             path: path.into(),
             writer: pool(1).connect_lazy_with(write),
             readers: pool(READERS).connect_lazy_with(read),
+            claims: Arc::default(),
         };
         database.migrate().await?;
         Ok(database)
@@ -86,6 +87,7 @@ impl Sqlite {
             path: path.into(),
             writer: readers.clone(),
             readers,
+            claims: Arc::default(),
         };
         database.check_schema().await?;
         Ok(database)

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use package_broker_core::{
     domain::names::RepositoryName,
-    ports::database::{DatabaseError, Failure, RepositoryRecord, RepositoryStore},
+    ports::database::{DatabaseError, Failure, Fence, RepositoryRecord, RepositoryStore},
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
@@ -17,8 +17,12 @@ impl RepositoryStore for Sqlite {
             .map_err(self.explain("read the repositories"))
     }
 
-    async fn save_repository(&self, record: &RepositoryRecord) -> Result<(), DatabaseError> {
-        self.write_repository(record)
+    async fn save_repository(
+        &self,
+        record: &RepositoryRecord,
+        fence: Option<Fence>,
+    ) -> Result<(), DatabaseError> {
+        self.write_repository(record, fence)
             .await
             .map_err(self.explain("write a repository"))
     }
@@ -53,12 +57,17 @@ impl Sqlite {
         found.iter().map(record).collect()
     }
 
-    async fn write_repository(&self, record: &RepositoryRecord) -> Result<(), Fault> {
+    async fn write_repository(
+        &self,
+        record: &RepositoryRecord,
+        fence: Option<Fence>,
+    ) -> Result<(), Fault> {
         let failure = record.failure.as_ref();
         let skipped = serde_json::to_string(&record.skipped)
             .map_err(|error| Fault::corrupt("what was skipped in a repository", &error))?;
         let mut transaction = self.write().await?;
         note_change(&mut transaction).await?;
+        self.claims.check(fence)?;
         sqlx::query(
             "INSERT OR REPLACE INTO repositories (name, kind, url, fingerprint, state, listing, changed_at, \
              failure_at, failure_count, failure_message, skipped) \

@@ -2,6 +2,7 @@
 
 mod alike;
 mod archives;
+mod claims;
 mod packages;
 mod postgres;
 mod published;
@@ -147,6 +148,9 @@ macro_rules! every_promise {
             archives::every_field_of_an_archive_comes_back,
             archives::it_is_known_whether_a_repository_has_archives,
             archives::of_archives_added_at_once_one_stays,
+            claims::a_claim_ends_with_its_lease,
+            claims::one_at_a_time_has_a_claim,
+            claims::what_is_written_under_a_lost_claim_is_refused,
             packages::a_new_database_is_empty,
             packages::a_package_is_replaced_whole,
             packages::changes_of_nothing_do_nothing,

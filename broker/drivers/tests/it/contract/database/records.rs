@@ -7,7 +7,7 @@ use package_broker_core::{
 
 use super::{apply, package, put, repository};
 
-fn empty(name: &str) -> RepositoryRecord {
+pub(crate) fn empty(name: &str) -> RepositoryRecord {
     RepositoryRecord {
         name: repository(name),
         kind: "git".to_owned(),
@@ -21,7 +21,7 @@ fn empty(name: &str) -> RepositoryRecord {
     }
 }
 
-fn full(name: &str) -> RepositoryRecord {
+pub(crate) fn full(name: &str) -> RepositoryRecord {
     RepositoryRecord {
         fingerprint: "abc".to_owned(),
         state: Some("state \u{1f980}".repeat(50_000)),
@@ -48,21 +48,21 @@ async fn stored(database: &dyn Database) -> Vec<RepositoryRecord> {
 
 pub(crate) async fn every_field_of_a_record_comes_back(database: &dyn Database) {
     for record in [full("full"), empty("empty")] {
-        database.save_repository(&record).await.unwrap();
+        database.save_repository(&record, None).await.unwrap();
     }
     assert_eq!(stored(database).await, [empty("empty"), full("full")]);
 }
 
 pub(crate) async fn a_record_is_replaced_whole(database: &dyn Database) {
-    database.save_repository(&full("a")).await.unwrap();
-    database.save_repository(&full("b")).await.unwrap();
-    database.save_repository(&empty("a")).await.unwrap();
+    database.save_repository(&full("a"), None).await.unwrap();
+    database.save_repository(&full("b"), None).await.unwrap();
+    database.save_repository(&empty("a"), None).await.unwrap();
     assert_eq!(stored(database).await, [empty("a"), full("b")]);
 }
 
 pub(crate) async fn a_repository_is_forgotten_alone(database: &dyn Database) {
     for name in ["a", "b"] {
-        database.save_repository(&full(name)).await.unwrap();
+        database.save_repository(&full(name), None).await.unwrap();
         apply(
             database,
             Changes {

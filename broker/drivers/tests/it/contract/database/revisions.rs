@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use package_broker_core::{
     domain::stamp::Stamp,
-    ports::database::{Changes, Database, DatabaseError, Delta, RepositoryRecord},
+    ports::database::{Changes, Database, DatabaseError, Delta},
 };
 
 use super::{apply, package, publication, publish, put, repository, tokens::token, withdraw};
@@ -128,18 +128,8 @@ pub(crate) async fn each_part_has_its_own(database: &dyn Database) {
     before.tokens += 1;
     assert_eq!(database.revisions().await.unwrap(), before);
 
-    let record = RepositoryRecord {
-        name: repository("team"),
-        kind: "git".to_owned(),
-        url: "https://git.example.com/acme/lib.git".to_owned(),
-        fingerprint: String::new(),
-        state: None,
-        listing: None,
-        changed_at: None,
-        failure: None,
-        skipped: Vec::new(),
-    };
-    database.save_repository(&record).await.unwrap();
+    let record = super::records::empty("team");
+    database.save_repository(&record, None).await.unwrap();
     database.forget_repository(&record.name).await.unwrap();
     before.repositories += 2;
     publish(database, "acme/a", "one", "dev", 1_000).await;
