@@ -6,7 +6,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
     subscriber::DefaultGuard,
@@ -16,15 +16,20 @@ use tracing::{
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     _guard: DefaultGuard,
+    _second: Dispatch,
 }
 
 impl Log {
     pub(crate) fn start() -> Self {
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let guard = tracing::subscriber::set_default(Listener(Arc::clone(&lines)));
+        // While there is but one subscriber, the thread that comes to an event first decides for all whether anybody
+        // cares, and that thread may be another test's. With two, all subscribers are asked.
+        let second = Dispatch::new(Listener(Arc::default()));
         Self {
             lines,
             _guard: guard,
+            _second: second,
         }
     }
 
