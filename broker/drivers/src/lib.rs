@@ -2,7 +2,7 @@
 //!
 //! - [`database`]: the state of an installation, in SQLite.
 //! - [`storage`]: archives, in a folder.
-//! - [`cache`]: counters and word of changes, in memory.
+//! - [`cache`]: counters and word of changes, in memory or in Redis.
 //! - [`source`]: packages from Composer repositories, git repositories and folders of archives.
 //!
 //! Nothing but the composition of a program names a driver: all other code sees the ports of

@@ -36,6 +36,7 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "composer",
     "nginx",
     "postgresql",
+    "redis-server",
     "unzip",
     "xz-utils",
 ];

@@ -2,3 +2,4 @@
 //! [`Cache`](package_broker_core::ports::cache::Cache).
 
 pub mod memory;
+pub mod redis;

@@ -137,6 +137,8 @@ mod word {
     }
 }
 
+mod redis;
+
 mod memory {
     use package_broker_drivers::cache::memory::Memory;
 

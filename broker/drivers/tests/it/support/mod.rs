@@ -4,6 +4,7 @@ pub(crate) mod git;
 pub(crate) mod git_http;
 pub(crate) mod http;
 pub(crate) mod log;
+pub(crate) mod redis;
 pub(crate) mod s3;
 pub(crate) mod source;
 pub(crate) mod sshd;

@@ -9,7 +9,7 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         RootCertStore, ServerConfig,
-        pki_types::{PrivateKeyDer, pem::PemObject},
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
         server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     },
 };
@@ -41,6 +41,15 @@ impl Authority {
         )
     }
 
+    /// A certificate for 127.0.0.1 and localhost, and its key, as PEM.
+    pub(crate) fn server_pem(&self) -> (String, String) {
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(names).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A server for 127.0.0.1 and localhost.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.server(WebPkiClientVerifier::no_client_auth())
@@ -58,16 +67,12 @@ impl Authority {
     }
 
     fn server(&self, verifier: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &self.0)
-            .unwrap();
-        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let (certificate, key) = self.server_pem();
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let config = ServerConfig::builder()
             .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate.der().clone()], key)
+            .with_single_cert(vec![certificate], key)
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
