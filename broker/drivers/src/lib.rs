@@ -1,6 +1,5 @@
 //! The ways to meet the ports of the core.
 //!
-//! - [`database`]: the state of an installation, in SQLite.
 //! - [`database`]: the state of an installation, in PostgreSQL, or in SQLite for one process.
 //! - [`storage`]: archives, in a bucket of an S3 service, or in a folder for one process.
 //! - [`cache`]: counters and word of changes, in Redis, or in the memory of one process.

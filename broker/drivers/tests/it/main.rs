@@ -16,4 +16,6 @@ mod fetcher;
 mod git;
 #[cfg(test)]
 mod replicas;
+mod s3;
+#[cfg(test)]
 mod support;

@@ -300,3 +300,78 @@ mod filesystem {
         }
     }
 }
+
+mod s3 {
+    use async_trait::async_trait;
+    use package_broker_core::ports::storage::{Blob, StorageError};
+    use package_broker_drivers::storage::s3::S3;
+
+    use super::{super::promises, *};
+    use crate::support::bucket::TestBucket;
+
+    /// A storage whose service goes with it.
+    struct Temporary {
+        storage: S3,
+        _bucket: TestBucket,
+    }
+
+    fn temporary() -> Temporary {
+        let bucket = TestBucket::start();
+        Temporary {
+            storage: bucket.open(),
+            _bucket: bucket,
+        }
+    }
+
+    #[async_trait]
+    impl Storage for Temporary {
+        async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+            self.storage.stage().await
+        }
+
+        async fn open(&self, id: &BlobId) -> Result<Option<Blob>, StorageError> {
+            self.storage.open(id).await
+        }
+
+        async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
+            self.storage.remove(id).await
+        }
+    }
+
+    promises!(
+        temporary(),
+        blobs::a_blob_that_is_not_there_is_none,
+        blobs::a_removed_blob_is_gone_and_may_come_back,
+        blobs::empty_chunks_are_nothing,
+        blobs::no_chunk_is_larger_than_a_mebibyte,
+        blobs::removing_what_was_never_there_is_no_error,
+        blobs::what_was_committed_comes_back,
+        staging::a_blob_is_whole_while_others_commit_it_again,
+        staging::a_commit_given_up_leaves_all_or_nothing,
+        staging::committing_what_is_there_is_no_error,
+        staging::nothing_is_there_before_the_commit,
+        staging::the_same_blob_may_be_committed_by_many_at_once,
+        staging::what_is_dropped_never_becomes_a_blob,
+        staging::writers_at_once_do_not_mix,
+    );
+
+    #[tokio::test]
+    async fn restart() {
+        let bucket = TestBucket::start();
+        only_blobs_survive_a_restart(|| async { bucket.open() }).await;
+        assert_eq!(bucket.keys().len(), 1, "one blob");
+        assert_eq!(bucket.unfinished(), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn two_openings_of_one_bucket_see_each_others_blobs() {
+        let bucket = TestBucket::start();
+        let (one, other) = (bucket.open(), bucket.open());
+        let content = content(1_200_000, 10);
+        let id = store(&one, &content).await;
+        assert!(fetch(&other, &id).await.unwrap() == content);
+        tokio::join!(store(&one, &content), store(&other, &content));
+        other.remove(&id).await.unwrap();
+        assert!(fetch(&one, &id).await.is_none());
+    }
+}

@@ -67,6 +67,12 @@ impl Answer {
         }
     }
 
+    /// The same answer under another status.
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub(crate) fn redirect(status: u16, to: &str) -> Self {
         Self::status(status).header("Location", to)
     }

@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub(crate) mod bucket;
 pub(crate) mod git;
 pub(crate) mod git_http;
 pub(crate) mod http;

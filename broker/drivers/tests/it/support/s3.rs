@@ -8,6 +8,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI32, Ordering},
@@ -23,8 +24,11 @@ use s3s::{
     auth::SimpleAuth,
     crypto::{Checksum, Md5},
     dto::{
-        ETag, ETagCondition, GetObjectInput, GetObjectOutput, ListObjectsV2Input,
-        ListObjectsV2Output,
+        AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+        CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+        DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition, GetObjectInput,
+        GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+        ListObjectsV2Output, PutObjectInput, PutObjectOutput, UploadPartInput, UploadPartOutput,
     },
     path::S3Path,
     s3_error,
@@ -113,6 +117,11 @@ impl S3Server {
     /// The URL of the service.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The folder that has a folder for each bucket, and beside them what the service keeps of unfinished uploads.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Puts an object, and its bucket; `path` is `bucket/key`.
@@ -213,7 +222,7 @@ impl S3Access for Policy {
     }
 }
 
-/// What only reads need.
+/// The folder, with what it lacks.
 struct Store {
     files: FileSystem,
     shared: Arc<Shared>,
@@ -233,8 +242,36 @@ impl Store {
     }
 }
 
+/// Answers of the folder as they are.
+macro_rules! forward {
+    ($($name:ident: $input:ty => $output:ty),+ $(,)?) => {
+        $(
+            fn $name<'a, 'b>(
+                &'a self,
+                request: S3Request<$input>,
+            ) -> Pin<Box<dyn Future<Output = S3Result<S3Response<$output>>> + Send + 'b>>
+            where
+                'a: 'b,
+                Self: 'b,
+            {
+                self.files.$name(request)
+            }
+        )+
+    };
+}
+
 #[async_trait::async_trait]
 impl S3 for Store {
+    forward!(
+        put_object: PutObjectInput => PutObjectOutput,
+        head_object: HeadObjectInput => HeadObjectOutput,
+        delete_object: DeleteObjectInput => DeleteObjectOutput,
+        create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput,
+        upload_part: UploadPartInput => UploadPartOutput,
+        complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput,
+        abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput,
+    );
+
     async fn list_objects_v2(
         &self,
         mut request: S3Request<ListObjectsV2Input>,
