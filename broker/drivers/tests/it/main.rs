@@ -16,6 +16,7 @@ mod fetcher;
 mod git;
 #[cfg(test)]
 mod replicas;
+#[cfg(test)]
 mod s3;
 #[cfg(test)]
 mod support;
