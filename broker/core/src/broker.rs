@@ -68,31 +68,19 @@ impl Broker {
         installation: Installation,
         document_cache: u64,
     ) -> Result<Self, DatabaseError> {
+        let telemetry = Arc::new(Telemetry::default());
+        let catalog = Arc::new(Catalog::new(
+            Arc::new(installation),
+            ports.database.index().await?,
+        ));
+        let documents = Arc::new(Documents::new(document_cache));
+        let (publisher, syncs) = writers(&ports, &catalog, &telemetry);
         let Ports {
             database,
             storage,
             cache,
-            sources,
+            ..
         } = ports;
-        let telemetry = Arc::new(Telemetry::default());
-        let catalog = Arc::new(Catalog::new(
-            Arc::new(installation),
-            database.index().await?,
-        ));
-        let documents = Arc::new(Documents::new(document_cache));
-        let publisher = Arc::new(Publisher::new(
-            Arc::clone(&database),
-            Arc::clone(&catalog),
-            Arc::clone(&cache),
-            Arc::clone(&telemetry),
-        ));
-        let syncs = Arc::new(SyncService::new(
-            sources,
-            Arc::clone(&database),
-            Arc::clone(&catalog),
-            Arc::clone(&publisher),
-            Arc::clone(&telemetry),
-        ));
         let packages = Arc::new(PackageService::new(
             Arc::clone(&database),
             Arc::clone(&catalog),
@@ -144,4 +132,26 @@ impl Broker {
             telemetry,
         })
     }
+}
+
+/// Those who change what is served.
+fn writers(
+    ports: &Ports,
+    catalog: &Arc<Catalog>,
+    telemetry: &Arc<Telemetry>,
+) -> (Arc<Publisher>, Arc<SyncService>) {
+    let publisher = Arc::new(Publisher::new(
+        Arc::clone(&ports.database),
+        Arc::clone(catalog),
+        Arc::clone(&ports.cache),
+        Arc::clone(telemetry),
+    ));
+    let syncs = Arc::new(SyncService::new(
+        Arc::clone(&ports.sources),
+        Arc::clone(&ports.database),
+        Arc::clone(catalog),
+        Arc::clone(&publisher),
+        Arc::clone(telemetry),
+    ));
+    (publisher, syncs)
 }

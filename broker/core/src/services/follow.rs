@@ -77,7 +77,7 @@ impl Follower {
             match (self.look().await, failing) {
                 (Ok(()), true) => tracing::info!("the database answers again"),
                 (Err(error), false) => {
-                    tracing::warn!(%error, "memory cannot be kept up with the database")
+                    tracing::warn!(%error, "memory cannot be kept up with the database");
                 }
                 _ => {}
             }

@@ -72,7 +72,9 @@ impl SyncService {
         let what = format!("sync {}", repository.name);
         let claim = Claim::make(&self.database, &what).await?;
         let claim = claim.ok_or(SyncError::Elsewhere)?;
-        let run = tokio::time::timeout(repository.timeout, self.run(&opened, claim.fence()));
+        // On the heap: it is large, and waits inside many others.
+        let run = Box::pin(self.run(&opened, claim.fence()));
+        let run = tokio::time::timeout(repository.timeout, run);
         match claim.hold(run).await {
             None | Some(Ok(Err(SyncError::Database(DatabaseError::Fenced)))) => {
                 Err(SyncError::Elsewhere)

@@ -78,7 +78,9 @@ impl Fault {
 
 /// What to do about the conditions that users meet.
 fn advice(error: &sqlx::Error) -> &'static str {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     match (code.as_deref(), error) {
         (Some(UNDEFINED_TABLE | "42703"), _) => "; run `package-broker migrate`",
         (Some("28P01" | "28000"), _) => {

@@ -73,24 +73,26 @@ async fn the_same_history_gives_the_same_state() {
 }
 
 /// Everything that can be read, as text.
-async fn state(database: &dyn Database) -> String {
+async fn state(database: &dyn Database) -> Vec<String> {
     let index = database.index().await.unwrap();
-    let mut text = format!("{index:#?} {:#?}", database.tokens().await.unwrap());
+    let mut state = vec![
+        format!("{index:#?}"),
+        format!("{:#?}", database.tokens().await.unwrap()),
+    ];
     for number in 0..5 {
         let name = format!("acme/p{number}");
         for channel in CHANNELS {
-            text += &format!("{:?}", served(database, &name, channel).await);
+            state.push(format!("{:?}", served(database, &name, channel).await));
         }
         for team in ["team0", "team1"] {
             let versions = database.versions(&repository(team), &package(&name)).await;
-            text += &format!("{:?}", versions.unwrap());
+            state.push(format!("{:?}", versions.unwrap()));
         }
     }
     for team in ["team0", "team1"] {
-        let archives = database
-            .archives_of(&repository(team), &package("acme/lib"))
-            .await;
-        text += &format!("{:#?}", archives.unwrap());
+        let (team, lib) = (repository(team), package("acme/lib"));
+        let archives = database.archives_of(&team, &lib).await.unwrap();
+        state.push(format!("{archives:#?}"));
     }
-    text
+    state
 }

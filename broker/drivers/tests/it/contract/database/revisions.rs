@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use package_broker_core::{
-    domain::stamp::Stamp,
+    domain::{names::PackageName, stamp::Stamp},
     ports::database::{Changes, Database, DatabaseError, Delta},
 };
 
@@ -15,7 +15,7 @@ async fn delta(database: &dyn Database, seen: i64) -> Delta {
 }
 
 fn names(delta: &Delta) -> Vec<&str> {
-    delta.packages.iter().map(|name| name.as_str()).collect()
+    delta.packages.iter().map(PackageName::as_str).collect()
 }
 
 pub(crate) async fn a_delta_is_what_changed_since(database: &dyn Database) {
