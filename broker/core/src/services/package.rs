@@ -18,8 +18,10 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// How often a document is looked for that is being changed again and again.
-const LOOKS: u32 = 10;
+/// How often a document is looked for that is just being changed.
+const LOOKS: u32 = 20;
+/// The longest time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// What to tell a client about a name.
 #[derive(Debug)]
@@ -132,8 +134,12 @@ impl PackageService {
                     bytes: document.bytes.clone(),
                 });
             }
-            // It has just been changed: the database has it already.
-            self.publisher.catch_up().await?;
+            // It has just been changed: by a writer of this process, who tells the catalog in a moment and may have
+            // more to do before it gives way, or by another process.
+            let catching_up = tokio::time::timeout(BETWEEN_LOOKS, self.publisher.catch_up());
+            if let Ok(caught_up) = catching_up.await {
+                caught_up?;
+            }
         }
         Err(CannotTell::soon(format!(
             "{name} is just being changed; try again in a moment"
