@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use package_broker_e2e::http::get;
 use serde_json::json;
@@ -75,6 +77,12 @@ fn metrics_are_those_that_are_documented() {
 #[test]
 fn counts_move_with_what_they_count() {
     let (registry, upstream) = world();
+    // The registry is ready a moment before its first sync has written everything down.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Metrics::read(&registry).of("syncs_succeeded_total") == 0 {
+        assert!(Instant::now() < deadline, "the first sync never ends");
+        sleep(Duration::from_millis(20));
+    }
     let before = Metrics::read(&registry);
     let good = registry.archive_of("all", PACKAGE, "1.0.0");
     let bad = registry.archive_of("all", PACKAGE, "1.1.0");
