@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -79,21 +80,30 @@ impl SyncService {
         let checksums = checksums.as_ref();
         let mut outcome = Outcome::default();
         let mut last_word = Instant::now();
-        let reads = stream::iter(names.to_vec()).map(|name| async move {
-            let staged = self
-                .stage(repository, &*survey.reader, &name, checksums)
-                .await;
-            let contradicts = !absence_counts
-                && matches!(staged, Ok(Staged::Absent))
-                && self.catalog.held(&repository.name, name.as_str()).is_some();
-            let staged = if contradicts {
-                Err(SyncError::Contradiction)
-            } else {
-                staged
-            };
-            (name, staged)
+        let fetches = stream::iter(names.to_vec()).map(|name| async move {
+            let fetched = self.fetch(repository, &*survey.reader, &name, checksums);
+            let fetched = fetched.await;
+            (name, fetched)
         });
-        let mut reads = reads.buffer_unordered(concurrency);
+        // Apart, so that no connection waits while the processor is at work.
+        let reads = fetches
+            .buffer_unordered(concurrency)
+            .map(|(name, fetched)| async move {
+                let staged = match fetched {
+                    Ok(fetched) => fetched.judge().await,
+                    Err(error) => Err(error),
+                };
+                let contradicts = !absence_counts
+                    && matches!(staged, Ok(Staged::Absent))
+                    && self.catalog.held(&repository.name, name.as_str()).is_some();
+                let staged = if contradicts {
+                    Err(SyncError::Contradiction)
+                } else {
+                    staged
+                };
+                (name, staged)
+            });
+        let mut reads = pin!(reads.buffer_unordered(concurrency));
         while let Some((name, staged)) = reads.next().await {
             outcome.take(&name, staged, &sender).await?;
             if outcome.failed_in_a_row >= GIVE_UP_AFTER {

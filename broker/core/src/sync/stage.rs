@@ -2,16 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{SyncError, SyncService};
 use crate::{
     domain::{
-        metadata::{PackageVersions, Raw, Version},
+        metadata::{DistUrls, PackageVersions, Raw, Version},
         names::PackageName,
         repository::{Repository, SourceKind},
     },
     ports::{
         database::DatabaseError,
-        source::{Found, PackageReader, Reading},
+        source::{Found, Known, PackageReader, Reading},
     },
     services::render::{Checksums, Prepared},
 };
@@ -27,15 +29,26 @@ pub(super) enum Staged {
 }
 
 impl SyncService {
-    /// Reads one package and prepares it, without writing anything. `checksums` are those of its archives, if the
-    /// caller knows them.
+    /// Reads one package and prepares it, without writing anything.
     pub(super) async fn stage(
         &self,
         repository: &Arc<Repository>,
         reader: &dyn PackageReader,
         package: &PackageName,
-        checksums: Option<&Checksums>,
     ) -> Result<Staged, SyncError> {
+        let fetched = self.fetch(repository, reader, package, None).await?;
+        fetched.judge().await
+    }
+
+    /// Reads one package: all of the work that waits for others. `checksums` are those of its archives, if the caller
+    /// knows them.
+    pub(super) async fn fetch(
+        &self,
+        repository: &Arc<Repository>,
+        reader: &dyn PackageReader,
+        package: &PackageName,
+        checksums: Option<&Checksums>,
+    ) -> Result<Fetched, SyncError> {
         let held = self.catalog.held(&repository.name, package.as_str());
         let tag = repository_tag(repository);
         let validator = held.as_ref().and_then(|held| {
@@ -44,33 +57,35 @@ impl SyncService {
                 .strip_prefix(&tag)
                 .map(str::to_owned)
         });
-        let packages = Arc::clone(&self.database);
-        let known = crate::ports::source::Known {
+        let known = Known {
             validator,
-            packages,
+            packages: Arc::clone(&self.database) as _,
             repository: repository.name.clone(),
         };
         self.telemetry.packages_read.increment();
-        match reader.read(package, &known).await? {
-            Reading::Unchanged => Ok(Staged::Unchanged),
-            Reading::Absent => Ok(Staged::Absent),
-            Reading::Found(found) => {
-                let before = match held {
-                    Some(_) => self.stored(repository, package).await?,
-                    None => None,
-                };
-                let checked = check(repository, package, found, before).await?;
-                if checked.same && checked.says_nothing_new(known.validator.as_deref()) {
-                    return Ok(Staged::Unchanged);
-                }
-                let checksums = match checksums {
-                    Some(checksums) => checksums.clone(),
-                    None => self.publisher.checksums(&repository.name, package).await?,
-                };
-                self.prepare(repository, package, checked, &tag, checksums)
-                    .await
-            }
-        }
+        let found = match reader.read(package, &known).await? {
+            Reading::Unchanged => return Ok(Fetched::Decided(Staged::Unchanged)),
+            Reading::Absent => return Ok(Fetched::Decided(Staged::Absent)),
+            Reading::Found(found) => found,
+        };
+        let before = match held {
+            Some(_) => self.stored(repository, package).await?,
+            None => None,
+        };
+        let checksums = match checksums {
+            Some(checksums) => checksums.clone(),
+            None => self.publisher.checksums(&repository.name, package).await?,
+        };
+        Ok(Fetched::Found(Box::new(Material {
+            repository: Arc::clone(repository),
+            package: package.clone(),
+            found,
+            before,
+            tag,
+            known: known.validator,
+            urls: self.catalog.installation().urls().clone(),
+            checksums,
+        })))
     }
 
     /// What is stored of a package; nothing if that cannot be read, so that it is written anew.
@@ -87,77 +102,68 @@ impl SyncService {
             stored => Ok(stored?),
         }
     }
-
-    async fn prepare(
-        &self,
-        repository: &Arc<Repository>,
-        package: &PackageName,
-        checked: Checked,
-        tag: &str,
-        checksums: Checksums,
-    ) -> Result<Staged, SyncError> {
-        let Checked {
-            content, validator, ..
-        } = checked;
-        let validator = validator.map(|validator| format!("{tag}{validator}"));
-        let installation = self.catalog.installation();
-        let (name, repository) = (package.clone(), repository.name.clone());
-        let prepared = tokio::task::spawn_blocking(move || {
-            Prepared::new(
-                &repository,
-                &name,
-                validator,
-                &content,
-                installation.urls().clone(),
-                &checksums,
-            )
-        });
-        Ok(Staged::Changed(Box::new(
-            prepared.await.map_err(|_| SyncError::Stopped)?,
-        )))
-    }
 }
 
-/// What a source gave, judged.
-struct Checked {
-    content: PackageVersions,
-    /// The source's validator for it.
-    validator: Option<String>,
-    /// Whether the content is what is stored.
-    same: bool,
+/// A package as its source gave it.
+pub(super) enum Fetched {
+    /// There is nothing to work on.
+    Decided(Staged),
+    /// Versions to be checked and prepared.
+    Found(Box<Material>),
 }
 
-impl Checked {
-    /// Whether the validator is the one that is known, or there is none to remember.
-    fn says_nothing_new(&self, known: Option<&str>) -> bool {
-        self.validator.is_none() || self.validator.as_deref() == known
-    }
-}
-
-async fn check(
-    repository: &Arc<Repository>,
-    package: &PackageName,
+/// What a package's new content is made from.
+pub(super) struct Material {
+    repository: Arc<Repository>,
+    package: PackageName,
     found: Found,
     before: Option<PackageVersions>,
-) -> Result<Checked, SyncError> {
-    let Found {
-        versions,
-        skipped,
-        validator,
-    } = found;
-    let (name, own) = (package.clone(), Arc::clone(repository));
-    let checking = tokio::task::spawn_blocking(move || {
-        let mut content = PackageVersions::check(&name, versions, skipped);
-        vouch(&own, &mut content, before.as_ref(), jiff::Timestamp::now());
-        let same = before.as_ref() == Some(&content);
-        (content, same)
-    });
-    let (content, same) = checking.await.map_err(|_| SyncError::Stopped)?;
-    Ok(Checked {
-        content,
-        validator,
-        same,
-    })
+    /// The tag of validators under the present settings.
+    tag: String,
+    /// The validator that the source was asked with.
+    known: Option<String>,
+    urls: DistUrls,
+    checksums: Checksums,
+}
+
+impl Fetched {
+    /// Checks and prepares what was fetched: all of the work that needs the processor, off the runtime.
+    pub(super) async fn judge(self) -> Result<Staged, SyncError> {
+        match self {
+            Self::Decided(staged) => Ok(staged),
+            Self::Found(material) => {
+                let judging = tokio::task::spawn_blocking(move || material.judge());
+                judging.await.map_err(|_| SyncError::Stopped)
+            }
+        }
+    }
+}
+
+impl Material {
+    fn judge(self) -> Staged {
+        let Found {
+            versions,
+            skipped,
+            validator,
+        } = self.found;
+        let mut content = PackageVersions::check(&self.package, versions, skipped);
+        let before = self.before.as_ref();
+        vouch(&self.repository, &mut content, before, Timestamp::now());
+        // Without a validator there is none to remember.
+        let says_nothing_new = validator.is_none() || validator == self.known;
+        if says_nothing_new && before == Some(&content) {
+            return Staged::Unchanged;
+        }
+        let validator = validator.map(|validator| format!("{}{validator}", self.tag));
+        Staged::Changed(Box::new(Prepared::new(
+            &self.repository.name,
+            &self.package,
+            validator,
+            &content,
+            self.urls,
+            &self.checksums,
+        )))
+    }
 }
 
 /// Validators count only for the settings they were given under.
@@ -174,7 +180,7 @@ fn vouch(
     repository: &Repository,
     content: &mut PackageVersions,
     before: Option<&PackageVersions>,
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) {
     let seen: HashMap<(&str, Option<String>), &Raw> = before
         .into_iter()
