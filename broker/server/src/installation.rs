@@ -15,7 +15,7 @@ use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
 use package_broker_drivers::source::{SourceFactory, SourceLimits, egress::EgressPolicy};
 
 use crate::{
-    embedded::git_folder,
+    drivers::git_folder,
     manifests::{Desired, SecretData},
 };
 

@@ -3,12 +3,15 @@
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
+use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// One line of text, with colours on a terminal.
+    #[default]
     Text,
     /// One JSON object a line.
     Json,

@@ -1,14 +1,16 @@
 //! `package-broker`: a private Composer registry in one process.
 
 mod cli;
-mod embedded;
+mod drivers;
 mod installation;
 mod listen;
 mod logging;
 mod manifests;
 mod routes;
 mod running;
+mod settings;
 mod tokens;
+mod yaml;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,7 @@ use package_broker_core::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    embedded::{self, ReplaceableSources},
+    drivers::{ReplaceableSources, embedded},
     installation::{self, SourceSettings},
     manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
     routes::App,
@@ -73,7 +73,7 @@ impl Running {
         let broker = Broker::open(ports, nothing, spec.limits.document_cache_size.bytes()).await?;
         let scheduler = Scheduler::new(Arc::clone(&broker.syncs), stop.child_token());
         Ok(Self {
-            app: Arc::new(App::new(broker)),
+            app: Arc::new(App::new(broker, None)),
             scheduler,
             sources,
             opened_under: Mutex::new(Some(settings)),

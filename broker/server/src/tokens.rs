@@ -20,7 +20,7 @@ use package_broker_crds::AccessToken;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::{embedded::make_private_folder, installation::scope, manifests::Desired};
+use crate::{drivers::make_private_folder, installation::scope, manifests::Desired};
 
 /// The record and scope of every declared token. Tokens without a Secret are read from, or written to,
 /// `DATA/tokens/NAME/auth.json`.

@@ -4,7 +4,10 @@
 //! again, whether or not there is word: what is missed by the one is found by the other, within [`LOOK`].
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,12 +33,13 @@ pub struct Follower {
     publisher: Arc<Publisher>,
     tokens: Arc<TokenService>,
     repositories: Arc<RepositoryService>,
+    began: Instant,
+    /// When memory was known to be up with the database, in milliseconds after `began`.
+    up_at: AtomicU64,
     looked: Mutex<Looked>,
 }
 
 struct Looked {
-    /// When memory was known to be up with the database.
-    at: Instant,
     /// The revision of the tokens in force; `None` if they were never read here.
     tokens: Option<Revision>,
     /// The revision of the repositories' records that was taken over last.
@@ -53,7 +57,6 @@ impl Follower {
         repositories: Arc<RepositoryService>,
     ) -> Self {
         let looked = Looked {
-            at: Instant::now(),
             tokens: None,
             repositories: None,
         };
@@ -64,6 +67,8 @@ impl Follower {
             publisher,
             tokens,
             repositories,
+            began: Instant::now(),
+            up_at: AtomicU64::new(0),
             looked: Mutex::new(looked),
         }
     }
@@ -101,7 +106,7 @@ impl Follower {
     /// # Errors
     /// [`DatabaseError`] if the database does not answer; memory is then as it was.
     pub async fn look(&self) -> Result<(), DatabaseError> {
-        let began = Instant::now();
+        let began = self.now();
         let now = self.database.revisions().await?;
         let (tokens, repositories) = {
             let looked = self.looked();
@@ -122,16 +127,23 @@ impl Follower {
             self.tokens.reload().await?;
         }
         *self.looked() = Looked {
-            at: began,
             tokens: Some(now.tokens),
             repositories: Some(now.repositories),
         };
+        self.up_at.fetch_max(began, Ordering::AcqRel);
         Ok(())
     }
 
-    /// How old what is in memory may be.
+    /// How old what is in memory may be. Cheap enough to be asked for each request.
     pub fn age(&self) -> Duration {
-        self.looked().at.elapsed()
+        Duration::from_millis(
+            self.now()
+                .saturating_sub(self.up_at.load(Ordering::Acquire)),
+        )
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn looked(&self) -> std::sync::MutexGuard<'_, Looked> {

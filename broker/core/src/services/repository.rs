@@ -54,15 +54,8 @@ impl RepositoryService {
         &self,
         installation: Installation,
     ) -> Result<Arc<Installation>, DatabaseError> {
-        let installation = Arc::new(installation.keeping(&self.catalog.installation()));
         let records = self.database.repositories().await?;
-        let from_nothing = self.catalog.is_empty();
-        self.catalog
-            .install(Arc::clone(&installation), |repository| {
-                let record = records.iter().find(|record| record.name == repository.name);
-                first_reach(repository, record, from_nothing)
-            });
-        self.syncs.forget_opened();
+        let installation = self.put_in_force(installation, &records);
         self.note_new(&installation, &records).await?;
         self.remove_others(&installation, &records).await?;
         let rendered_with = format!("{RENDERING} {}", installation.urls().base());
@@ -75,6 +68,32 @@ impl RepositoryService {
                 .await?;
         }
         Ok(installation)
+    }
+
+    /// Makes an installation the one in force in this process, after another process [installed](Self::install) it in
+    /// the same database: nothing is written.
+    pub async fn adopt(
+        &self,
+        installation: Installation,
+    ) -> Result<Arc<Installation>, DatabaseError> {
+        let records = self.database.repositories().await?;
+        Ok(self.put_in_force(installation, &records))
+    }
+
+    fn put_in_force(
+        &self,
+        installation: Installation,
+        records: &[RepositoryRecord],
+    ) -> Arc<Installation> {
+        let installation = Arc::new(installation.keeping(&self.catalog.installation()));
+        let from_nothing = self.catalog.is_empty();
+        self.catalog
+            .install(Arc::clone(&installation), |repository| {
+                let record = records.iter().find(|record| record.name == repository.name);
+                first_reach(repository, record, from_nothing)
+            });
+        self.syncs.forget_opened();
+        installation
     }
 
     /// Takes over what other processes found out about how far the names of repositories are known. What the records

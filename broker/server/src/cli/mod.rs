@@ -1,6 +1,8 @@
 //! The command line.
 
+mod config;
 mod run;
+mod server;
 mod status;
 
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ struct Cli {
 enum Command {
     /// Serves what manifests describe, from one process: no cluster, no database server.
     Run(run::Args),
+    /// Shows every setting of a process that shares its state with others: its value and where that came from.
+    Config(config::Args),
     /// Shows repositories, packages, and what was left out and why.
     Status(status::Args),
 }
@@ -28,6 +32,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::main(args),
+        Command::Config(args) => config::main(&args),
         Command::Status(args) => status::main(&args),
     };
     match result {
@@ -48,4 +53,28 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(workers)
         .enable_all()
         .build()
+}
+
+/// Columns as wide as their widest cell, three blanks apart.
+pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..N)
+        .map(|column| width(column).unwrap_or_default())
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text.push_str(cells.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
 }

@@ -1,27 +1,17 @@
 //! `package-broker run`: manifests in, a registry out, in one process.
 
-use std::{future::pending, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context;
 use clap::Parser;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
-};
 use tokio_util::sync::CancellationToken;
 
+use super::server::Server;
 use crate::{
-    listen::{answer_with, serve, serve_on_every_core},
     logging::{self, LogFormat},
     manifests::{self, Desired, Manifests, Watcher},
-    routes,
     running::{Addresses, Running},
     tokens,
 };
-
-/// What is left of the shutdown deadline for tasks that end after the last request.
-const LAST_TASKS: Duration = Duration::from_secs(5);
 
 /// Options of `run`.
 #[derive(Parser)]
@@ -74,99 +64,18 @@ async fn run(
     manifests: Manifests,
     desired: Desired,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let public = bind(args.listen, "--listen").await?;
-    let operations = bind(args.metrics_listen, "--metrics-listen").await?;
-    let addresses = Addresses {
-        public: public.local_addr()?,
-        operations: operations.local_addr()?,
-    };
-    let stop = CancellationToken::new();
-    let running = Running::open(&args.data, &desired, addresses, &stop).await?;
     let deadline = Duration::from_secs(args.shutdown_seconds);
-    let probes = routes::operations(&running.app);
-    // From the first moment to the very last.
-    let probing = tokio::spawn(serve(
-        operations,
-        move |_, request| answer_with(probes.clone(), request),
-        CancellationToken::new(),
-        deadline,
-    ));
-    let mut serving = JoinSet::new();
-    let work = async {
-        running.apply(&desired).await?;
-        serving = serve_public(&running, public, &stop, deadline)?;
+    let server = Server::bind(args.listen, args.metrics_listen, deadline).await?;
+    let stop = CancellationToken::new();
+    let running = Running::open(&args.data, &desired, server.addresses()?, &stop).await?;
+    let first = running.apply(&desired);
+    let then = async {
         announce(&args, &desired, running.addresses())?;
         running.follow(&args.file, watcher, manifests).await;
         Ok(())
     };
-    let result = tokio::select! {
-        () = signals.next() => Ok(()),
-        ended = work => ended,
-    };
-    tracing::info!("shutting down");
-    running.app.health.stopping();
-    stop.cancel();
-    let ending = async {
-        while serving.join_next().await.is_some() {}
-        running.scheduler.ended().await;
-    };
-    tokio::select! {
-        ended = tokio::time::timeout(deadline + LAST_TASKS, ending) => {
-            if ended.is_err() {
-                tracing::warn!("some work was cut off at the end of the shutdown deadline");
-            }
-        }
-        () = signals.next() => tracing::warn!("told twice to end: ending at once"),
-    }
-    probing.abort();
-    result
-}
-
-fn serve_public(
-    running: &Running,
-    listener: TcpListener,
-    stop: &CancellationToken,
-    deadline: Duration,
-) -> anyhow::Result<JoinSet<()>> {
-    let app = Arc::clone(&running.app);
-    let answer = move |peer, request| routes::answer(Arc::clone(&app), peer, request);
-    let serving = serve_on_every_core(listener, &answer, stop, deadline)
-        .context("the server cannot start")?;
-    running.app.health.installed();
-    Ok(serving)
-}
-
-async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("{address} cannot be listened on; choose another with {option}"))
-}
-
-/// The signals that ask the process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// The next one. Waits for ever if none can come any more.
-    async fn next(&mut self) {
-        let came = tokio::select! {
-            came = self.terminate.recv() => came,
-            came = self.interrupt.recv() => came,
-        };
-        if came.is_none() {
-            pending::<()>().await;
-        }
-    }
+    let last = running.scheduler.ended();
+    server.run(&running.app, &stop, first, then, last).await
 }
 
 /// Tells people and scripts where the registry is: a log line, and `run.json` in the data folder.

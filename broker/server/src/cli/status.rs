@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use package_broker_core::services::status::{RepositoryStatus, Status, status};
 use package_broker_drivers::database::sqlite::Sqlite;
 
-use crate::embedded;
+use crate::drivers::embedded;
 
 /// Options of `status`.
 #[derive(Parser)]
@@ -67,7 +67,7 @@ fn table(status: &Status) -> String {
     rows.extend(status.repositories.iter().map(row));
     let packages = counted(status.packages, "package");
     let tokens = counted(status.tokens, "token");
-    let mut text = aligned(&rows);
+    let mut text = super::aligned(&rows);
     text.push_str(&["\n", &packages, " served, ", &tokens, "\n"].concat());
     if let Some(problem) = &status.manifests {
         text.push_str(
@@ -121,30 +121,6 @@ fn row(repository: &RepositoryStatus) -> [String; 8] {
     ]
 }
 
-/// Columns as wide as their widest cell, three blanks apart.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..N)
-        .map(|column| width(column).unwrap_or_default())
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(cells.join("   ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +134,6 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let rows = [["A", "LONG"], ["wide", "x"]].map(|row| row.map(str::to_owned));
-        assert_eq!(aligned(&rows), "A      LONG\nwide   x\n");
+        assert_eq!(crate::cli::aligned(&rows), "A      LONG\nwide   x\n");
     }
 }

@@ -15,8 +15,8 @@ use super::{
     files,
     object::{Object, ObjectKey, Source},
     secret::{self, Secret},
-    yaml::{self, Document},
 };
+use crate::yaml::{self, Document};
 
 /// Documents that are right each on its own. [`resolve`](super::resolve) judges them together.
 pub(crate) struct Manifests {

@@ -17,7 +17,6 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod watch;
-mod yaml;
 
 pub(crate) use load::{Manifests, load};
 pub(crate) use problem::{ManifestErrors, Problem};

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use package_broker_crds::validation::{Admitted, FieldError, FieldPath};
 use serde_json::Value;
 
-use super::{Problem, yaml::Positions};
+use super::Problem;
+use crate::yaml::Positions;
 
 /// An admitted document of our kinds.
 pub(super) struct Object {

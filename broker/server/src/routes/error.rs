@@ -99,6 +99,16 @@ impl Problem {
         }
     }
 
+    /// Memory may be too old to answer from.
+    pub(crate) fn stale() -> Self {
+        let warning = "The registry cannot reach its database at the moment; please try again.";
+        let retry_after = Duration::from_secs(5);
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, warning)
+        }
+    }
+
     /// Too many attempts.
     pub(crate) fn too_many(retry_after: Duration) -> Self {
         let warning = "too many requests with invalid tokens came from this address; mend auth.json and try again";

@@ -55,6 +55,9 @@ fn not_ready(app: &App) -> Option<String> {
     if !app.health.installed.load(Ordering::Acquire) {
         return Some("the manifests are not in force yet".to_owned());
     }
+    if app.is_stale() {
+        return Some("the database does not answer".to_owned());
+    }
     if app.health.ready.load(Ordering::Acquire) {
         return None;
     }

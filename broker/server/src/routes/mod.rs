@@ -14,9 +14,12 @@ pub(crate) mod metrics;
 mod public;
 mod route;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -38,22 +41,33 @@ pub(crate) struct App {
     pub(crate) health: Health,
     /// Proxies that are believed when they say whose request it is.
     pub(crate) proxies: ArcSwap<Vec<IpNet>>,
+    /// How long memory is answered from while it cannot be kept up with the database; for ever where nobody else
+    /// writes.
+    stale_after: Option<Duration>,
     /// Whether the manifests as they are now are the ones in force.
     pub(crate) manifests_in_force: AtomicBool,
     kept_waiting: Semaphore,
 }
 
 impl App {
-    /// What handlers share, before any manifest is in force.
-    pub(crate) fn new(broker: Broker) -> Self {
+    /// What handlers share, before any manifest is in force. Where other processes write into the same database,
+    /// `stale_after` says how long memory is answered from that cannot be kept up with it.
+    pub(crate) fn new(broker: Broker, stale_after: Option<Duration>) -> Self {
         Self {
             broker,
             metrics: Metrics::new(),
             health: Health::default(),
             proxies: ArcSwap::default(),
+            stale_after,
             manifests_in_force: AtomicBool::new(false),
             kept_waiting: Semaphore::new(auth::MAX_KEPT_WAITING),
         }
+    }
+
+    /// Whether memory may be too old to answer from.
+    fn is_stale(&self) -> bool {
+        self.stale_after
+            .is_some_and(|bound| self.broker.follower.age() > bound)
     }
 
     fn in_force(&self) -> bool {

@@ -77,6 +77,9 @@ async fn handle(
     if !route.allows(&parts.method) {
         return Err(Problem::wrong_method(&parts.method, route.methods()));
     }
+    if app.is_stale() {
+        return Err(Problem::stale());
+    }
     let grant = auth::authenticate(app, client, &parts.headers).await?;
     match route {
         Route::Root => composer::view(app, &grant, &parts.headers, Kind::Root).await,

@@ -25,15 +25,15 @@ const MAX_NODES: usize = 200_000;
 
 /// A place in a file; both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 /// One document of a file.
-pub(super) struct Document {
-    pub(super) value: Value,
-    pub(super) positions: Positions,
+pub(crate) struct Document {
+    pub(crate) value: Value,
+    pub(crate) positions: Positions,
 }
 
 impl Document {
@@ -44,7 +44,7 @@ impl Document {
     }
 
     /// The items of the list in the field `items`, as documents of their own.
-    pub(super) fn into_items(mut self) -> Vec<Self> {
+    pub(crate) fn into_items(mut self) -> Vec<Self> {
         let Some(Value::Array(values)) = self.value.get_mut("items").map(Value::take) else {
             return Vec::new();
         };
@@ -78,14 +78,14 @@ impl Document {
 
 /// Where the fields of a document stood: keys of maps and items of lists.
 #[derive(Clone)]
-pub(super) struct Positions {
+pub(crate) struct Positions {
     start: Position,
     fields: HashMap<FieldPath, Position>,
 }
 
 impl Positions {
     /// Where a field stands, or the nearest thing around it that does.
-    pub(super) fn of(&self, path: &FieldPath) -> Position {
+    pub(crate) fn of(&self, path: &FieldPath) -> Position {
         let mut at = Some(path.clone());
         while let Some(path) = at {
             if let Some(position) = self.fields.get(&path) {
@@ -99,18 +99,18 @@ impl Positions {
 
 /// Why a text is not YAML that stands for plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct YamlError {
-    pub(super) position: Position,
+pub(crate) struct YamlError {
+    pub(crate) position: Position,
     /// What is wrong; repeats no values of the file.
-    pub(super) message: String,
-    pub(super) fix: String,
+    pub(crate) message: String,
+    pub(crate) fix: String,
 }
 
 /// The documents of a file; empty ones are left out.
 ///
 /// # Errors
 /// At the first place where the text is not well formed, or beyond a bound.
-pub(super) fn parse(text: &str) -> Result<Vec<Document>, YamlError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Document>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let as_yaml = || reader::Reader::new(text).documents();
     if !json::is_likely(text) {

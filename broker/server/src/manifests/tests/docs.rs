@@ -84,8 +84,8 @@ fn blocks_of(page: &Path) -> Vec<Block> {
 
 /// The documents of a block.
 fn values(block: &Block) -> Vec<Value> {
-    let documents =
-        yaml::parse(&block.text).unwrap_or_else(|error| panic!("{}: {error:?}", block.place));
+    let documents = crate::yaml::parse(&block.text)
+        .unwrap_or_else(|error| panic!("{}: {error:?}", block.place));
     documents
         .into_iter()
         .map(|document| document.value)
