@@ -3,11 +3,13 @@
 pub mod archive;
 pub mod installation;
 pub mod integrity;
+pub mod keyring;
 pub mod metadata;
 pub mod names;
 pub mod patterns;
 pub mod repository;
 pub mod scope;
+pub mod sealed;
 pub mod skipped;
 pub mod stamp;
 pub mod token;
