@@ -154,6 +154,11 @@ impl Credentials {
         Some(text.trim_end_matches(['\r', '\n']))
     }
 
+    /// Every key with its raw bytes, in the order of the keys.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &SecretSlice<u8>)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// Whether both hold the same keys and values.
     pub fn same_as(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::declared::DeclaredStore;
 use crate::domain::{
     archive::{Archive, ArchiveKey},
     metadata::{Channel, PackageVersions},
@@ -22,11 +23,14 @@ use crate::domain::{
 
 /// The whole database. One driver implements all of it.
 pub trait Database:
-    PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore
+    PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore + DeclaredStore
 {
 }
 
-impl<T: PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore> Database for T {}
+impl<T: PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore + DeclaredStore>
+    Database for T
+{
+}
 
 /// Packages by repository, and what is published of them.
 #[async_trait]
@@ -84,6 +88,8 @@ pub struct Revisions {
     pub tokens: Revision,
     /// The repositories' records.
     pub repositories: Revision,
+    /// The declared repositories.
+    pub declared: Revision,
 }
 
 /// Packages that were changed, as they are at a revision.
@@ -408,8 +414,8 @@ pub enum DatabaseError {
         /// The driver's account of it.
         problem: String,
     },
-    /// Somebody else changed the same packages meanwhile: nothing was written.
-    #[error("the packages were changed by another process meanwhile")]
+    /// Somebody else changed the same packages or declared repositories meanwhile: nothing was written.
+    #[error("the same was changed by another process meanwhile")]
     Outdated,
     /// The claim under which this was to be written is over: nothing was written.
     #[error("another process has taken over this work")]

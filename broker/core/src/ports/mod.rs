@@ -5,5 +5,6 @@
 
 pub mod cache;
 pub mod database;
+pub mod declared;
 pub mod source;
 pub mod storage;

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,6 +37,7 @@ pub struct Follower {
     /// When memory was known to be up with the database, in milliseconds after `began`.
     up_at: AtomicU64,
     looked: Mutex<Looked>,
+    declared: watch::Sender<Revision>,
 }
 
 struct Looked {
@@ -70,6 +71,7 @@ impl Follower {
             began: Instant::now(),
             up_at: AtomicU64::new(0),
             looked: Mutex::new(looked),
+            declared: watch::Sender::default(),
         }
     }
 
@@ -108,6 +110,7 @@ impl Follower {
     pub async fn look(&self) -> Result<(), DatabaseError> {
         let began = self.now();
         let now = self.database.revisions().await?;
+        self.note_declared(now.declared);
         let (tokens, repositories) = {
             let looked = self.looked();
             (looked.tokens, looked.repositories)
@@ -132,6 +135,21 @@ impl Follower {
         };
         self.up_at.fetch_max(began, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// The revision of the declared repositories that was seen last; 0 until the first look. They are not in memory
+    /// here: whoever composes the program loads them when this moves
+    /// ([`DeclaredService::load`](super::declared::DeclaredService::load)), and puts them in force.
+    pub fn declared(&self) -> watch::Receiver<Revision> {
+        self.declared.subscribe()
+    }
+
+    fn note_declared(&self, now: Revision) {
+        self.declared.send_if_modified(|seen| {
+            let moved = *seen != now;
+            *seen = now;
+            moved
+        });
     }
 
     /// How old what is in memory may be. Cheap enough to be asked for each request.

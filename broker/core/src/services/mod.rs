@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod claim;
 pub mod compress;
+pub mod declared;
 pub mod dist;
 pub mod documents;
 pub mod flight;

@@ -5,6 +5,7 @@ pub mod postgres;
 pub mod sqlite;
 
 mod content;
+mod declared;
 mod publication;
 mod tokens;
 

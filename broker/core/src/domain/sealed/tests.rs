@@ -8,8 +8,8 @@ const ROW: Row<'static> = Row::new("repository-credentials", "team");
 /// Key, nonce, associated data, text, encrypted text and tag.
 type Vector = [&'static str; 6];
 
-/// Test cases 13 to 16 of McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", those of AES-256 with a nonce
-/// of 12 bytes.
+/// Test cases 13 to 16 of `McGrew` and Viega, "The Galois/Counter Mode of Operation (GCM)", those of AES-256 with a
+/// nonce of 12 bytes.
 const VECTORS: [Vector; 4] = [
     [
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -90,11 +90,10 @@ fn a_value_of_old_opens() {
         ring.open(ROW, &sealed).unwrap().as_slice(),
         b"a secret of old"
     );
-    let key = array(
-        &(0..32)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>(),
-    );
+    let mut key = [0; KEY_LENGTH];
+    (0..)
+        .zip(&mut key)
+        .for_each(|(number, byte)| *byte = number);
     let again = encrypt(
         &key,
         array("a0a1a2a3a4a5a6a7a8a9aaab"),
@@ -160,7 +159,7 @@ fn what_is_sealed_is_bounded() {
     let sealed = ring.seal(ROW, &most).unwrap();
     assert_eq!(*ring.open(ROW, &sealed).unwrap(), most);
     assert_eq!(
-        ring.seal(ROW, &[7; MAX_TEXT + 1]),
+        ring.seal(ROW, &vec![7; MAX_TEXT + 1]),
         Err(SealError::TooLarge(MAX_TEXT + 1))
     );
 }

@@ -7,14 +7,14 @@ use super::{super::publication::Clock, Connection, fault::Fault, rows};
 
 /// Locks the row until the transaction ends, and reads it.
 pub(super) async fn lock(connection: &mut Connection) -> Result<Clock, Fault> {
-    let query = "SELECT document_stamp, unique_stamp, absent_stamp, packages, tokens, repositories FROM clock \
+    let query = "SELECT document_stamp, unique_stamp, absent_stamp, packages, tokens, repositories, declared FROM clock \
                  FOR UPDATE";
     clock(&sqlx::query(query).fetch_one(connection).await?)
 }
 
 /// Reads the row as it is in the transaction's snapshot.
 pub(super) async fn read(executor: impl PgExecutor<'_>) -> Result<Clock, Fault> {
-    let query = "SELECT document_stamp, unique_stamp, absent_stamp, packages, tokens, repositories FROM clock";
+    let query = "SELECT document_stamp, unique_stamp, absent_stamp, packages, tokens, repositories, declared FROM clock";
     clock(&sqlx::query(query).fetch_one(executor).await?)
 }
 
@@ -29,6 +29,7 @@ fn clock(row: &PgRow) -> Result<Clock, Fault> {
             packages: row.try_get(3)?,
             tokens: row.try_get(4)?,
             repositories: row.try_get(5)?,
+            declared: row.try_get(6)?,
         },
     })
 }
@@ -36,7 +37,7 @@ fn clock(row: &PgRow) -> Result<Clock, Fault> {
 pub(super) async fn save(clock: Clock, connection: &mut Connection) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE clock SET document_stamp = $1, unique_stamp = $2, absent_stamp = $3, packages = $4, tokens = $5, \
-         repositories = $6",
+         repositories = $6, declared = $7",
     )
         .bind(clock.stamps.document.0)
         .bind(clock.stamps.unique.0)
@@ -44,6 +45,7 @@ pub(super) async fn save(clock: Clock, connection: &mut Connection) -> Result<()
         .bind(clock.revisions.packages)
         .bind(clock.revisions.tokens)
         .bind(clock.revisions.repositories)
+        .bind(clock.revisions.declared)
         .execute(connection)
         .await?;
     Ok(())

@@ -16,8 +16,8 @@ pub(super) enum Fault {
     /// PostgreSQL or the way to it failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
-    /// Somebody else changed the same packages.
-    #[error("the packages were changed meanwhile")]
+    /// Somebody else changed the same packages or declared repositories.
+    #[error("the same was changed meanwhile")]
     Outdated,
     /// The claim to write under is over.
     #[error("the claim is over")]

@@ -11,6 +11,7 @@ mod apply;
 mod archive;
 mod claim;
 mod clock;
+mod declared;
 mod fault;
 mod index;
 mod migrate;

@@ -10,6 +10,7 @@ mod apply;
 mod archive;
 mod claim;
 mod clock;
+mod declared;
 mod fault;
 mod index;
 mod open;

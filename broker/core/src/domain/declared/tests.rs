@@ -1,0 +1,214 @@
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::*;
+
+/// What form 1 looks like with everything set. Stored texts stay what they are, so this one does too.
+const FULL: &str = concat!(
+    r#"{"form":1,"kind":"artifact","url":"s3://packages/team","priority":-3,"#,
+    r#""packages":{"include":["acme/*"],"exclude":["acme/old"]},"mode":"lazy","#,
+    r#""interval":{"secs":300,"nanos":0},"timeout":{"secs":1,"nanos":500000000},"path":"lib","#,
+    r#""bucket":{"endpoint":"https://s3.example.com","region":"eu-1","pathStyle":true},"public":true}"#
+);
+
+/// What form 1 looks like with nothing set that can be left out.
+const BARE: &str = concat!(
+    r#"{"form":1,"kind":"composer","url":"https://example.com","priority":0,"#,
+    r#""packages":{"include":[],"exclude":[]},"#,
+    r#""interval":{"secs":60,"nanos":0},"timeout":{"secs":60,"nanos":0},"#,
+    r#""bucket":{"region":"us-east-1"},"public":false}"#
+);
+
+fn full() -> Repository {
+    let patterns = |pattern| vec![NamePattern::new(pattern)];
+    Repository {
+        name: RepositoryName::new("team"),
+        kind: SourceKind::Artifact,
+        url: "s3://packages/team".to_owned(),
+        priority: -3,
+        filter: NameFilter {
+            include: patterns("acme/*"),
+            exclude: patterns("acme/old"),
+        },
+        mode: Some(SyncMode::Lazy),
+        interval: Duration::from_mins(5),
+        timeout: Duration::from_millis(1_500),
+        path: Some("lib".to_owned()),
+        bucket: BucketAccess {
+            endpoint: Some("https://s3.example.com".to_owned()),
+            region: "eu-1".to_owned(),
+            path_style: Some(true),
+        },
+        credentials: Credentials::default(),
+        public: true,
+    }
+}
+
+fn bare() -> Repository {
+    Repository {
+        kind: SourceKind::Composer,
+        url: "https://example.com".to_owned(),
+        priority: 0,
+        filter: NameFilter::default(),
+        mode: None,
+        interval: Duration::from_mins(1),
+        timeout: Duration::from_mins(1),
+        path: None,
+        bucket: BucketAccess::default(),
+        public: false,
+        ..full()
+    }
+}
+
+fn read(settings: &str) -> Result<Repository, SettingsError> {
+    read_settings(
+        RepositoryName::new("team"),
+        settings,
+        Credentials::default(),
+    )
+}
+
+#[test]
+fn the_text_of_settings_is_frozen() {
+    for (repository, text) in [(full(), FULL), (bare(), BARE)] {
+        assert_eq!(write_settings(&repository).unwrap(), text);
+        assert!(read(text).unwrap().same_as(&repository));
+    }
+}
+
+#[test]
+fn what_a_newer_release_wrote_is_told() {
+    let newer = FULL.replace(r#""form":1"#, r#""form":2,"colour":"red""#);
+    assert_eq!(read(&newer).unwrap_err(), SettingsError::Form(2));
+    for (text, told) in [
+        (
+            FULL.replace(r#""form":1"#, r#""form":1,"colour":"red""#),
+            "colour",
+        ),
+        (
+            FULL.replace(r#""include""#, r#""colour":"red","include""#),
+            "colour",
+        ),
+        (
+            FULL.replace(r#""region""#, r#""colour":"red","region""#),
+            "colour",
+        ),
+        (FULL.replace(r#""artifact""#, r#""github""#), "github"),
+        (FULL.replace(r#""public":true"#, r#""public":null"#), "null"),
+        (FULL.replace(r#","public":true"#, ""), "public"),
+        (FULL.replace(r#""form":1,"#, ""), "form"),
+        (String::new(), "EOF"),
+    ] {
+        let error = read(&text).unwrap_err().to_string();
+        assert!(
+            error.contains(told) && error.contains("use the release that wrote them"),
+            "{error}"
+        );
+    }
+}
+
+fn credentials(pairs: &[(String, Vec<u8>)]) -> Credentials {
+    let secret = |(key, value): &(String, Vec<u8>)| (key.clone(), SecretSlice::from(value.clone()));
+    Credentials::new(pairs.iter().map(secret).collect())
+}
+
+/// As for the text of settings.
+#[test]
+fn the_packing_of_credentials_is_frozen() {
+    let given = credentials(&[
+        ("username".to_owned(), b"ci".to_vec()),
+        ("password".to_owned(), vec![0, 0xff]),
+    ]);
+    let packed = b"\x01\0\0\0\0\0\0\0\x08password\0\0\0\0\0\0\0\x02\0\xff\
+                   \0\0\0\0\0\0\0\x08username\0\0\0\0\0\0\0\x02ci";
+    assert_eq!(pack(&given).as_slice(), packed);
+    assert!(unpack(packed).unwrap().same_as(&given));
+    assert!(unpack(b"\x01").unwrap().is_empty());
+}
+
+#[test]
+fn what_was_not_packed_here_is_refused() {
+    for wrong in [
+        &b""[..],
+        b"\x02",
+        b"\x01\0",
+        b"\x01\0\0\0\0\0\0\0\x01a",
+        b"\x01\0\0\0\0\0\0\0\x02a",
+        b"\x01\xff\xff\xff\xff\xff\xff\xff\xffa",
+        b"\x01\0\0\0\0\0\0\0\x01\xff\0\0\0\0\0\0\0\0",
+    ] {
+        assert_eq!(unpack(wrong).unwrap_err(), PackingError);
+    }
+}
+
+fn any_repository() -> impl Strategy<Value = Repository> {
+    let kind = select(vec![
+        SourceKind::Composer,
+        SourceKind::Git,
+        SourceKind::Artifact,
+    ]);
+    let mode = option::of(select(vec![SyncMode::Eager, SyncMode::Lazy]));
+    let patterns = || vec("\\PC{0,8}".prop_map(|text| NamePattern::new(&text)), 0..3);
+    let bucket = (
+        option::of(any::<String>()),
+        any::<String>(),
+        any::<Option<bool>>(),
+    );
+    let first = (
+        kind,
+        any::<String>(),
+        any::<i32>(),
+        patterns(),
+        patterns(),
+        mode,
+    );
+    let second = (
+        any::<Duration>(),
+        any::<Duration>(),
+        any::<Option<String>>(),
+        bucket,
+        any::<bool>(),
+    );
+    (first, second).prop_map(|(first, second)| Repository {
+        name: RepositoryName::new("team"),
+        kind: first.0,
+        url: first.1,
+        priority: first.2,
+        filter: NameFilter {
+            include: first.3,
+            exclude: first.4,
+        },
+        mode: first.5,
+        interval: second.0,
+        timeout: second.1,
+        path: second.2,
+        bucket: BucketAccess {
+            endpoint: second.3.0,
+            region: second.3.1,
+            path_style: second.3.2,
+        },
+        credentials: Credentials::default(),
+        public: second.4,
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_settings_come_back(repository in any_repository()) {
+        let text = write_settings(&repository).unwrap();
+        prop_assert!(read(&text).unwrap().same_as(&repository), "{}", text);
+    }
+
+    #[test]
+    fn any_credentials_come_back(pairs in vec((any::<String>(), vec(any::<u8>(), 0..9)), 0..5)) {
+        let given = credentials(&pairs);
+        prop_assert!(unpack(&pack(&given)).unwrap().same_as(&given));
+    }
+
+    #[test]
+    fn any_bytes_are_unpacked_or_refused(mut bytes in vec(any::<u8>(), 0..40)) {
+        if let Some(first) = bytes.first_mut() {
+            *first = CREDENTIALS_FORM;
+        }
+        let _ = unpack(&bytes);
+    }
+}
