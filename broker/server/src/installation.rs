@@ -19,14 +19,21 @@ use crate::{
     manifests::{Desired, SecretData},
 };
 
-/// The installation that manifests describe. `default_url` is used where `externalUrl` is left out.
-pub(crate) fn installation(desired: &Desired, default_url: &str) -> Installation {
-    let spec = &desired.broker.spec;
-    let mut repositories: Vec<Repository> = desired
-        .repositories
-        .iter()
+/// The repositories that manifests describe.
+pub(crate) fn repositories(desired: &Desired) -> Vec<Repository> {
+    let declared = desired.repositories.iter();
+    declared
         .map(|(resource, secret)| repository(resource, secret.as_ref()))
-        .collect();
+        .collect()
+}
+
+/// An installation of these repositories, and the mirror that its `PackageBroker` wants. `default_url` is used where
+/// `externalUrl` is left out.
+pub(crate) fn installation(
+    spec: &PackageBrokerSpec,
+    mut repositories: Vec<Repository>,
+    default_url: &str,
+) -> Installation {
     repositories.extend(packagist(spec));
     let limits = Limits {
         max_archive_size: spec.limits.max_archive_size.bytes(),

@@ -2,10 +2,13 @@
 
 mod cli;
 mod drivers;
+mod engine;
 mod installation;
 mod listen;
 mod logging;
 mod manifests;
+
+mod replica;
 mod routes;
 mod running;
 mod settings;

@@ -3,24 +3,19 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::bail;
-use package_broker_core::{
-    broker::Broker,
-    domain::installation::{Installation, Limits},
-    services::status,
-    sync::schedule::Scheduler,
-};
+use package_broker_core::{services::status, sync::schedule::Scheduler};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     drivers::{ReplaceableSources, embedded},
+    engine::Engine,
     installation::{self, SourceSettings},
     manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
-    routes::App,
     tokens,
 };
 
@@ -44,14 +39,10 @@ impl Addresses {
     }
 }
 
-/// The parts that a change of manifests acts on.
+/// An installation that follows its manifests.
 pub(crate) struct Running {
-    pub(crate) app: Arc<App>,
+    pub(crate) engine: Engine,
     pub(crate) scheduler: Scheduler,
-    sources: Arc<ReplaceableSources>,
-    /// What sources are opened under; nothing from the moment that changes until all syncs know.
-    opened_under: Mutex<Option<SourceSettings>>,
-    data: PathBuf,
     addresses: Addresses,
 }
 
@@ -64,20 +55,14 @@ impl Running {
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let spec = &desired.broker.spec;
-        let settings = SourceSettings::of(spec)?;
-        let factory = installation::sources(&settings, data);
+        let factory = installation::sources(&SourceSettings::of(spec)?, data);
         let sources = Arc::new(ReplaceableSources::new(factory));
-        let ports = embedded::open(data, Arc::clone(&sources) as _).await?;
-        let nothing =
-            Installation::new(&addresses.url(), Vec::new(), Vec::new(), Limits::default());
-        let broker = Broker::open(ports, nothing, spec.limits.document_cache_size.bytes()).await?;
-        let scheduler = Scheduler::new(Arc::clone(&broker.syncs), stop.child_token());
+        let ports = embedded::open(data, Arc::clone(&sources)).await?;
+        let engine = Engine::new(ports, sources, spec, data, None).await?;
+        let scheduler = Scheduler::new(Arc::clone(&engine.app.broker.syncs), stop.child_token());
         Ok(Self {
-            app: Arc::new(App::new(broker, None)),
+            engine,
             scheduler,
-            sources,
-            opened_under: Mutex::new(Some(settings)),
-            data: data.to_owned(),
             addresses,
         })
     }
@@ -90,30 +75,20 @@ impl Running {
     /// Puts manifests in force. Tokens that are withdrawn stop first of all; new ones come last, so that none sees what
     /// is not there yet. Interrupted or failed, it is taken up by the next call.
     pub(crate) async fn apply(&self, desired: &Desired) -> anyhow::Result<()> {
-        let broker = &self.app.broker;
+        let broker = &self.engine.app.broker;
         let spec = &desired.broker.spec;
         self.check_public_url(desired)?;
-        let installation = installation::installation(desired, &self.addresses.url());
-        let tokens = tokens::declared(desired, &self.data, installation.urls().base())?;
+        let repositories = installation::repositories(desired);
+        let installation = installation::installation(spec, repositories, &self.addresses.url());
+        let data = self.engine.data();
+        let tokens = tokens::declared(desired, data, installation.urls().base())?;
         broker.tokens.restrict(&tokens).await?;
-        self.app
-            .proxies
-            .store(Arc::new(installation::proxies(spec)?));
-        let settings = SourceSettings::of(spec)?;
-        let anew = self.opened_under().as_ref() != Some(&settings);
-        if anew {
-            *self.opened_under() = None;
-            self.sources
-                .replace(installation::sources(&settings, &self.data));
-        }
-        broker
-            .documents
-            .resize(spec.limits.document_cache_size.bytes());
+        let configured = self.engine.configure(spec)?;
         let installation = broker.repositories.install(installation).await?;
         broker.tokens.replace(tokens).await?;
-        tokens::remove_others(desired, &self.data)?;
-        self.scheduler.install(&installation, anew);
-        *self.opened_under() = Some(settings);
+        tokens::remove_others(desired, data)?;
+        self.scheduler.install(&installation, configured.anew);
+        self.engine.installed(configured);
         self.note(None).await;
         Ok(())
     }
@@ -129,12 +104,6 @@ impl Running {
             );
         }
         Ok(())
-    }
-
-    fn opened_under(&self) -> MutexGuard<'_, Option<SourceSettings>> {
-        self.opened_under
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up changes of the files. A mistake in them is told and changes nothing; what could not be put in force is
@@ -180,10 +149,12 @@ impl Running {
 
     /// Keeps what is wrong with the manifests, for `status` and for metrics.
     async fn note(&self, problem: Option<String>) {
-        self.app
+        self.engine
+            .app
             .manifests_in_force
             .store(problem.is_none(), Ordering::Release);
-        if let Err(error) = status::note_manifests(&*self.app.broker.database, problem).await {
+        if let Err(error) = status::note_manifests(&*self.engine.app.broker.database, problem).await
+        {
             tracing::warn!(%error, "the state of the manifests could not be recorded");
         }
     }

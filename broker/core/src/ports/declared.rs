@@ -13,6 +13,12 @@ pub type Generation = Revision;
 /// [`Revisions::declared`](super::database::Revisions::declared); what is the same as before is not written.
 #[async_trait]
 pub trait DeclaredStore: Send + Sync {
+    /// What is declared of the installation as a whole, in the words of whoever declared it; `None` before that.
+    async fn declared_installation(&self) -> Result<Option<String>, DatabaseError>;
+
+    /// Declares what holds for the installation as a whole. `false` if it was declared so before.
+    async fn declare_installation(&self, text: &str) -> Result<bool, DatabaseError>;
+
     /// Every declared repository, by name.
     async fn declared(&self) -> Result<Vec<DeclaredRecord>, DatabaseError>;
 

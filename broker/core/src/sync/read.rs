@@ -81,16 +81,17 @@ impl SyncService {
         let mut outcome = Outcome::default();
         let mut last_word = Instant::now();
         let fetches = stream::iter(names.to_vec()).map(|name| async move {
-            let fetched = self.fetch(repository, &*survey.reader, &name, checksums);
-            let fetched = fetched.await;
-            (name, fetched)
+            let found = self
+                .fetch(repository, &*survey.reader, &name, checksums)
+                .await;
+            (name, found)
         });
         // Apart, so that no connection waits while the processor is at work.
         let reads = fetches
             .buffer_unordered(concurrency)
-            .map(|(name, fetched)| async move {
-                let staged = match fetched {
-                    Ok(fetched) => fetched.judge().await,
+            .map(|(name, found)| async move {
+                let staged = match found {
+                    Ok(found) => found.judge().await,
                     Err(error) => Err(error),
                 };
                 let contradicts = !absence_counts

@@ -10,6 +10,9 @@ use package_broker_core::{
     },
 };
 
+/// The setting with what is declared of the installation as a whole.
+pub(super) const INSTALLATION: &str = "installation";
+
 /// What to write so that repositories are declared as wanted.
 pub(super) struct DeclaredPlan<'a> {
     /// The rows to write.

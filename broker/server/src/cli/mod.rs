@@ -1,9 +1,14 @@
 //! The command line.
 
+mod apply;
 mod config;
+mod keys;
+mod migrate;
 mod run;
+mod serve;
 mod server;
 mod status;
+mod sync;
 
 use std::process::ExitCode;
 
@@ -21,6 +26,16 @@ struct Cli {
 enum Command {
     /// Serves what manifests describe, from one process: no cluster, no database server.
     Run(run::Args),
+    /// Declares what manifests say in a database that several processes share.
+    Apply(apply::Args),
+    /// Serves, as one of several processes, what is declared in their database.
+    Serve(serve::Args),
+    /// Syncs one repository that is declared in a shared database, and reports in one line of JSON.
+    Sync(sync::Args),
+    /// Makes the tables of a shared database, or brings them up to this release.
+    Migrate(migrate::Args),
+    /// Makes keys for the credentials of repositories, and changes which one encrypts them.
+    Keys(keys::Args),
     /// Shows every setting of a process that shares its state with others: its value and where that came from.
     Config(config::Args),
     /// Shows repositories, packages, and what was left out and why.
@@ -30,18 +45,21 @@ enum Command {
 /// Runs the command; its error is printed and becomes exit code 1.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match cli.command {
-        Command::Run(args) => run::main(args),
-        Command::Config(args) => config::main(&args),
-        Command::Status(args) => status::main(&args),
+        Command::Run(args) => done(run::main(args)),
+        Command::Apply(args) => done(apply::main(&args)),
+        Command::Serve(args) => done(serve::main(&args)),
+        Command::Sync(args) => sync::main(&args),
+        Command::Migrate(args) => done(migrate::main(&args)),
+        Command::Keys(args) => done(keys::main(&args)),
+        Command::Config(args) => done(config::main(&args)),
+        Command::Status(args) => done(status::main(&args)),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// The runtime of a command. Two worker threads at least, so that one long task never stops the others.

@@ -65,7 +65,12 @@ async fn run(
     desired: Desired,
 ) -> anyhow::Result<()> {
     let deadline = Duration::from_secs(args.shutdown_seconds);
-    let server = Server::bind(args.listen, args.metrics_listen, deadline).await?;
+    let server = Server::bind(
+        (args.listen, "--listen"),
+        (args.metrics_listen, "--metrics-listen"),
+        deadline,
+    )
+    .await?;
     let stop = CancellationToken::new();
     let running = Running::open(&args.data, &desired, server.addresses()?, &stop).await?;
     let first = running.apply(&desired);
@@ -75,7 +80,9 @@ async fn run(
         Ok(())
     };
     let last = running.scheduler.ended();
-    server.run(&running.app, &stop, first, then, last).await
+    server
+        .run(&running.engine.app, &stop, first, then, last)
+        .await
 }
 
 /// Tells people and scripts where the registry is: a log line, and `run.json` in the data folder.

@@ -33,16 +33,17 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Takes the ports. Requests in flight may take `deadline` once the process is told to end.
+    /// Takes the ports, each given with the name of what chooses it. Requests in flight may take `deadline` once the
+    /// process is told to end.
     pub(super) async fn bind(
-        public: SocketAddr,
-        operations: SocketAddr,
+        public: (SocketAddr, &str),
+        operations: (SocketAddr, &str),
         deadline: Duration,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             signals: Signals::new()?,
-            public: bind(public, "--listen").await?,
-            operations: bind(operations, "--metrics-listen").await?,
+            public: bind(public).await?,
+            operations: bind(operations).await?,
             deadline,
         })
     }
@@ -117,7 +118,7 @@ fn serve_public(
     Ok(serving)
 }
 
-async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+async fn bind((address, option): (SocketAddr, &str)) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("{address} cannot be listened on; choose another with {option}"))

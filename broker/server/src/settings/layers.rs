@@ -43,7 +43,7 @@ pub(crate) fn load(
     if let Some(file) = file {
         layers.read_file(file);
     }
-    layers.read_variables(variables.into_iter().collect());
+    layers.read_variables(&variables.into_iter().collect());
     layers.read_secret_files();
     layers.settings()
 }
@@ -168,7 +168,7 @@ impl Layers<'_> {
         }
     }
 
-    fn read_variables(&mut self, variables: BTreeMap<String, String>) {
+    fn read_variables(&mut self, variables: &BTreeMap<String, String>) {
         let table = self.table;
         let mut unknown: Vec<&String> = variables
             .keys()

@@ -10,9 +10,8 @@ use super::{
 /// A value as it may be shown.
 pub(super) fn value(form: Form, value: &Value) -> String {
     match (form, value) {
-        (Form::Secret, _) => "(not shown)".to_owned(),
         (Form::SecretUrl, Value::String(url)) => without_password(url),
-        (Form::SecretUrl, _) => "(not shown)".to_owned(),
+        (Form::Secret | Form::SecretUrl, _) => "(not shown)".to_owned(),
         (_, Value::String(text)) => text.clone(),
         (_, other) => other.to_string(),
     }

@@ -162,6 +162,20 @@ impl DeclaredService {
         Err(DatabaseError::Outdated.into())
     }
 
+    /// What is declared of the installation as a whole, in the words it was declared in; `None` before that.
+    pub async fn installation(&self) -> Result<Option<String>, DatabaseError> {
+        self.store.declared_installation().await
+    }
+
+    /// Declares what holds for the installation as a whole. `false` if it was declared so before.
+    pub async fn declare_installation(&self, text: &str) -> Result<bool, DatabaseError> {
+        let changed = self.store.declare_installation(text).await?;
+        if changed {
+            self.announce().await;
+        }
+        Ok(changed)
+    }
+
     /// Removes one repository from those declared. `false` if there is none of that name.
     pub async fn withdraw(&self, name: &RepositoryName) -> Result<bool, DatabaseError> {
         let removed = self.store.withdraw(name).await?;

@@ -4,16 +4,30 @@ use async_trait::async_trait;
 use package_broker_core::{
     domain::{keyring::KeyId, names::RepositoryName, sealed::Sealed},
     ports::{
-        database::DatabaseError,
+        database::{DatabaseError, RepositoryStore},
         declared::{Declaration, DeclaredContent, DeclaredRecord, DeclaredStore, Redeclared},
     },
 };
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 
-use super::{super::declared::DeclaredPlan, Connection, Postgres, clock, fault::Fault, rows};
+use super::{
+    super::declared::{DeclaredPlan, INSTALLATION},
+    Connection, Postgres, clock,
+    fault::Fault,
+    rows,
+};
 
 #[async_trait]
 impl DeclaredStore for Postgres {
+    async fn declared_installation(&self) -> Result<Option<String>, DatabaseError> {
+        self.setting(INSTALLATION).await
+    }
+
+    async fn declare_installation(&self, text: &str) -> Result<bool, DatabaseError> {
+        self.run("declare the installation", self.write_installation(text))
+            .await
+    }
+
     async fn declared(&self) -> Result<Vec<DeclaredRecord>, DatabaseError> {
         self.run("read the declared repositories", read(&self.pool))
             .await
@@ -74,6 +88,24 @@ impl Postgres {
         clock::save(clock, &mut transaction).await?;
         transaction.commit().await?;
         Ok(plan.outcome())
+    }
+
+    async fn write_installation(&self, text: &str) -> Result<bool, Fault> {
+        let mut transaction = self.pool.begin().await?;
+        note_change(&mut transaction).await?;
+        let written = sqlx::query(
+            "INSERT INTO settings (key, value) VALUES ($1, $2) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE settings.value <> excluded.value",
+        )
+        .bind(INSTALLATION)
+        .bind(text)
+        .execute(&mut *transaction)
+        .await?;
+        if written.rows_affected() == 0 {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn delete_declared(&self, name: &RepositoryName) -> Result<bool, Fault> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use package_broker_core::{
     domain::{keyring::KeyId, names::RepositoryName, sealed::Sealed},
     ports::{
-        database::DatabaseError,
+        database::{DatabaseError, RepositoryStore},
         declared::{
             Declaration, DeclaredContent, DeclaredRecord, DeclaredStore, Generation, Redeclared,
         },
@@ -12,10 +12,25 @@ use package_broker_core::{
 };
 use sqlx::{Row, SqliteConnection, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{super::declared::DeclaredPlan, Sqlite, clock, fault::Fault, rows};
+use super::{
+    super::declared::{DeclaredPlan, INSTALLATION},
+    Sqlite, clock,
+    fault::Fault,
+    rows,
+};
 
 #[async_trait]
 impl DeclaredStore for Sqlite {
+    async fn declared_installation(&self) -> Result<Option<String>, DatabaseError> {
+        self.setting(INSTALLATION).await
+    }
+
+    async fn declare_installation(&self, text: &str) -> Result<bool, DatabaseError> {
+        self.write_installation(text)
+            .await
+            .map_err(self.explain("declare the installation"))
+    }
+
     async fn declared(&self) -> Result<Vec<DeclaredRecord>, DatabaseError> {
         read(&self.readers)
             .await
@@ -81,6 +96,24 @@ impl Sqlite {
         clock::save(clock, &mut transaction).await?;
         transaction.commit().await?;
         Ok(plan.outcome())
+    }
+
+    async fn write_installation(&self, text: &str) -> Result<bool, Fault> {
+        let mut transaction = self.write().await?;
+        note_change(&mut transaction).await?;
+        let written = sqlx::query(
+            "INSERT INTO settings (key, value) VALUES (?1, ?2) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE settings.value <> excluded.value",
+        )
+        .bind(INSTALLATION)
+        .bind(text)
+        .execute(&mut *transaction)
+        .await?;
+        if written.rows_affected() == 0 {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn delete_declared(&self, name: &RepositoryName) -> Result<bool, Fault> {

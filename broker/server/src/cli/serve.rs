@@ -1,0 +1,58 @@
+//! `package-broker serve`: one replica of a registry whose state is on servers.
+
+use std::time::Duration;
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use super::{config::SettingsArgs, server::Server};
+use crate::{logging, replica::Replica, settings::Process};
+
+/// Options of `serve`.
+#[derive(Parser)]
+pub(super) struct Args {
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn main(args: &Args) -> anyhow::Result<()> {
+    let settings = args.settings.load()?.process;
+    logging::start(settings.log_format, &settings.log)?;
+    let runtime = super::runtime()?;
+    let result = runtime.block_on(serve(&settings));
+    // What does not end now had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(settings: &Process) -> anyhow::Result<()> {
+    let deadline = Duration::from_secs(settings.shutdown_seconds);
+    let server = Server::bind(
+        (settings.listen, "the setting listen"),
+        (settings.metrics_listen, "the setting metricsListen"),
+        deadline,
+    )
+    .await?;
+    let addresses = server.addresses()?;
+    let replica = Replica::open(settings).await?;
+    let stop = CancellationToken::new();
+    let first = async {
+        replica.adopt_first().await;
+        Ok(())
+    };
+    let then = async {
+        tracing::info!(url = addresses.url(), metrics = %addresses.operations, "serving");
+        replica.follow(stop.clone()).await;
+        Ok(())
+    };
+    server
+        .run(
+            &replica.engine.app,
+            &stop,
+            first,
+            then,
+            std::future::ready(()),
+        )
+        .await
+}

@@ -1,0 +1,200 @@
+//! A process among others on one database. What is declared there is put in force here, and what changes is followed.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use package_broker_core::{
+    broker::Broker,
+    domain::{installation::Installation, keyring::KeyRing, repository::Repository},
+    services::declared::{DeclaredService, Loaded},
+};
+use package_broker_crds::{
+    PackageBroker, PackageBrokerSpec,
+    validation::{Admitted, admit},
+};
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    drivers::{ReplaceableSources, shared},
+    engine::Engine,
+    installation::{self, SourceSettings},
+    manifests::Desired,
+    settings::Process,
+    tokens,
+};
+
+/// How long after a failure what is declared is put in force again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A process that shares its database.
+pub(crate) struct Replica {
+    pub(crate) engine: Engine,
+    pub(crate) declared: DeclaredService,
+}
+
+/// What came of declaring manifests.
+pub(crate) struct Declared {
+    /// Repositories that are new, or other than before.
+    pub(crate) changed: usize,
+    /// Repositories that were declared before and are no longer.
+    pub(crate) removed: usize,
+}
+
+impl Replica {
+    /// Opens the drivers. Nothing is in force yet.
+    pub(crate) async fn open(settings: &Process) -> anyhow::Result<Self> {
+        let keys = keys(settings)?;
+        let spec = PackageBrokerSpec::default();
+        let factory = installation::sources(&SourceSettings::of(&spec)?, &settings.data);
+        let sources = Arc::new(ReplaceableSources::new(factory));
+        let ports = shared::open(settings, Arc::clone(&sources)).await?;
+        let cache = Arc::clone(&ports.cache);
+        let stale = Duration::from_secs(settings.database.stale_seconds);
+        let engine = Engine::new(ports, sources, &spec, &settings.data, Some(stale)).await?;
+        let database = Arc::clone(&engine.app.broker.database);
+        Ok(Self {
+            declared: DeclaredService::new(database, cache, keys),
+            engine,
+        })
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.engine.app.broker
+    }
+
+    /// Puts in force what is declared now. A repository that cannot be used stays as it was in force.
+    pub(crate) async fn adopt(&self) -> anyhow::Result<Arc<Installation>> {
+        let Some(text) = self.declared.installation().await? else {
+            bail!(
+                "nothing is declared in this database yet; declare manifests with `package-broker apply`"
+            );
+        };
+        let spec = read(&text)?.spec;
+        let Some(url) = spec.external_url.as_deref() else {
+            bail!(
+                "the PackageBroker that is declared has no externalUrl; declare it again with one"
+            );
+        };
+        let Loaded {
+            mut repositories,
+            problems,
+        } = self.declared.load().await?;
+        let before = self.broker().catalog.installation();
+        for problem in problems {
+            tracing::error!(error = %problem, "a declared repository cannot be used");
+            let kept = before.repository(&problem.name);
+            repositories.extend(kept.map(|kept| Repository::clone(kept)));
+        }
+        let configured = self.engine.configure(&spec)?;
+        let installation = installation::installation(&spec, repositories, url);
+        let installation = self.broker().repositories.adopt(installation).await?;
+        self.engine.installed(configured);
+        Ok(installation)
+    }
+
+    /// Puts in force what is declared, as soon as something is.
+    pub(crate) async fn adopt_first(&self) {
+        let mut told = String::new();
+        while let Err(error) = self.up_to_date().await {
+            let error = format!("{error:#}");
+            if error != told {
+                tracing::warn!(error, "nothing can be served yet");
+                told = error;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn up_to_date(&self) -> anyhow::Result<()> {
+        self.adopt().await?;
+        Ok(self.broker().follower.look().await?)
+    }
+
+    /// Takes over what other processes change, until told to stop.
+    pub(crate) async fn follow(&self, stop: CancellationToken) {
+        let follower = &self.broker().follower;
+        let declared = follower.declared();
+        tokio::join!(
+            follower.run(stop.clone()),
+            stop.run_until_cancelled(self.follow_declared(declared))
+        );
+    }
+
+    async fn follow_declared(&self, mut declared: tokio::sync::watch::Receiver<i64>) {
+        while declared.changed().await.is_ok() {
+            while let Err(error) = self.adopt().await {
+                let error = format!("{error:#}");
+                tracing::error!(error, "what is declared could not be put in force");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Declares what manifests say, for all processes on the database. Tokens that are withdrawn stop first of all; new
+    /// ones come last, so that none sees what is not there yet. Interrupted, it is taken up by the next call.
+    pub(crate) async fn declare(&self, desired: &Desired) -> anyhow::Result<Declared> {
+        let spec = &desired.broker.spec;
+        let Some(url) = spec.external_url.as_deref() else {
+            let name = desired.broker.metadata.name.as_deref().unwrap_or_default();
+            bail!(
+                "PackageBroker \"{name}\": spec.externalUrl is required where several processes serve; set it to the URL that clients use"
+            );
+        };
+        let repositories = installation::repositories(desired);
+        let installation = installation::installation(spec, repositories.clone(), url);
+        let data = self.engine.data();
+        let tokens = tokens::declared(desired, data, installation.urls().base())?;
+        self.broker().tokens.restrict(&tokens).await?;
+        self.declared
+            .declare_installation(&write(&desired.broker))
+            .await?;
+        let redeclared = self.declared.declare(&repositories).await?;
+        let configured = self.engine.configure(spec)?;
+        self.broker().repositories.install(installation).await?;
+        self.engine.installed(configured);
+        self.broker().tokens.replace(tokens).await?;
+        tokens::remove_others(desired, data)?;
+        Ok(Declared {
+            changed: redeclared.changed.len(),
+            removed: redeclared.removed.len(),
+        })
+    }
+}
+
+/// The key ring that credentials of repositories are sealed with.
+pub(crate) fn keys(settings: &Process) -> anyhow::Result<KeyRing> {
+    let Some(keys) = &settings.encryption.keys else {
+        bail!(
+            "encryption.keys: is required; make a key ring with `package-broker keys generate --file FILE`, and name that file in encryption.keysFile"
+        );
+    };
+    KeyRing::parse(keys.expose_secret()).context("encryption.keys")
+}
+
+/// A `PackageBroker` as it is declared: the document of its kind, without what a cluster adds.
+fn write(broker: &PackageBroker) -> String {
+    let document = serde_json::json!({
+        "apiVersion": package_broker_crds::API_VERSION,
+        "kind": "PackageBroker",
+        "metadata": {"name": broker.metadata.name},
+        "spec": broker.spec,
+    });
+    document.to_string()
+}
+
+fn read(text: &str) -> anyhow::Result<Box<PackageBroker>> {
+    let document = serde_json::from_str(text)
+        .context("the PackageBroker that is declared is no JSON; declare it again")?;
+    match admit(&document) {
+        Ok(Admitted::PackageBroker(broker)) => Ok(broker),
+        Ok(_) => bail!("what is declared is no PackageBroker; declare it again"),
+        Err(errors) => {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            bail!(
+                "the PackageBroker that is declared cannot be used, perhaps because it is of a newer release: {}",
+                errors.join("; ")
+            )
+        }
+    }
+}
