@@ -6,8 +6,8 @@ use package_broker_core::{
 };
 
 use super::{
-    apply, archives::archive, package, postgres, publication, put, repository, served, sqlite,
-    tokens::token,
+    apply, archives::archive, declared, package, postgres, publication, put, repository, served,
+    sqlite, tokens::token,
 };
 
 const CHANNELS: [Channel; 2] = [Channel::Stable, Channel::Dev];
@@ -27,7 +27,7 @@ async fn the_same_history_gives_the_same_state() {
     for step in 0..300 {
         now += i64::try_from(pick(40)).unwrap() - 15;
         let (name, team) = (format!("acme/p{}", pick(5)), format!("team{}", pick(2)));
-        let (content, kind, view) = (pick(3), pick(6), u8::try_from(pick(3)).unwrap());
+        let (content, kind, view) = (pick(3), pick(9), u8::try_from(pick(3)).unwrap());
         let mut outcomes = Vec::new();
         for database in databases {
             outcomes.push(match kind {
@@ -61,6 +61,28 @@ async fn the_same_history_gives_the_same_state() {
                     let floors = database.replace_tokens(&tokens, Stamp(now)).await;
                     format!("{:?}", floors.unwrap())
                 }
+                5 | 6 => {
+                    let secret = (content > 0).then(|| format!("{view}"));
+                    let said = declared::content("text", secret.as_deref());
+                    let declaration = declared::declaration(database, &team, said).await;
+                    if kind == 5 {
+                        format!("{:?}", database.declare_one(&declaration).await.unwrap())
+                    } else {
+                        let all = database.declare_all(&[declaration]).await;
+                        format!("{:?}", all.unwrap())
+                    }
+                }
+                7 => {
+                    let name = repository(&team);
+                    if content == 0 {
+                        format!("{:?}", database.withdraw(&name).await.unwrap())
+                    } else {
+                        let said = |view| declared::content("", Some(&format!("{view}"))).sealed;
+                        let (before, after) = (said(view).unwrap(), said(view + 1).unwrap());
+                        let resealed = database.reseal(&name, &before, &after).await;
+                        format!("{:?}", resealed.unwrap())
+                    }
+                }
                 _ => {
                     let added = archive(&team, &format!("{content}.0.0.0"), "ab", view);
                     format!("{:?}", database.add_archive(&added).await.unwrap())
@@ -78,6 +100,8 @@ async fn state(database: &dyn Database) -> Vec<String> {
     let mut state = vec![
         format!("{index:#?}"),
         format!("{:#?}", database.tokens().await.unwrap()),
+        format!("{:#?}", database.declared().await.unwrap()),
+        format!("{:?}", database.revisions().await.unwrap()),
     ];
     for number in 0..5 {
         let name = format!("acme/p{number}");

@@ -3,6 +3,7 @@
 mod alike;
 mod archives;
 mod claims;
+mod declared;
 mod packages;
 mod postgres;
 mod published;
@@ -151,6 +152,14 @@ macro_rules! every_promise {
             claims::a_claim_ends_with_its_lease,
             claims::one_at_a_time_has_a_claim,
             claims::what_is_written_under_a_lost_claim_is_refused,
+            declared::a_generation_never_comes_back,
+            declared::credentials_are_resealed_if_they_are_those_that_were_read,
+            declared::every_field_of_a_declaration_comes_back,
+            declared::of_many_who_declare_none_overwrites_what_it_has_not_seen,
+            declared::one_comes_and_goes_beside_the_others,
+            declared::the_declared_are_exactly_those_given,
+            declared::what_is_declared_already_is_not_written,
+            declared::what_was_decided_on_another_row_is_refused,
             packages::a_new_database_is_empty,
             packages::a_package_is_replaced_whole,
             packages::changes_of_nothing_do_nothing,

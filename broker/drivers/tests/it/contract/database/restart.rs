@@ -8,7 +8,7 @@ use package_broker_core::{
 };
 
 use super::{
-    apply, archives::archive, package, publication, publish, put, repository, served,
+    apply, archives::archive, declared, package, publication, publish, put, repository, served,
     tokens::token, withdraw,
 };
 
@@ -55,6 +55,10 @@ where
     let archive = archive("team", "1.0.0.0", "ab", 1);
     first.add_archive(&archive).await.unwrap();
     first.save_setting("rendered", "with this").await.unwrap();
+    let content = declared::content("text", Some("secret"));
+    let team = declared::declaration(&first, "team", content).await;
+    first.declare_one(&team).await.unwrap();
+    let declared = first.declared().await.unwrap();
     let index = first.index().await.unwrap();
     let versions = first
         .versions(&repository("team"), &package("acme/lib"))
@@ -97,6 +101,7 @@ where
             again.setting("rendered").await.unwrap().as_deref(),
             Some("with this")
         );
+        assert_eq!(again.declared().await.unwrap(), declared);
     }
 
     // The order of stamps goes on where it was.

@@ -135,4 +135,11 @@ pub(crate) async fn each_part_has_its_own(database: &dyn Database) {
     publish(database, "acme/a", "one", "dev", 1_000).await;
     before.packages += 1;
     assert_eq!(database.revisions().await.unwrap(), before);
+
+    let content = super::declared::content("text", None);
+    let one = super::declared::declaration(database, "team", content).await;
+    database.declare_one(&one).await.unwrap();
+    database.withdraw(&one.name).await.unwrap();
+    before.declared += 2;
+    assert_eq!(database.revisions().await.unwrap(), before);
 }
