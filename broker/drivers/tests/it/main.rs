@@ -7,6 +7,8 @@ mod composer;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod declared;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod factory;
