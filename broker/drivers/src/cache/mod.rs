@@ -3,3 +3,11 @@
 
 pub mod memory;
 pub mod redis;
+
+mod key;
+mod remote;
+
+use std::time::Duration;
+
+/// The longest window, as the port has it; no counter stays longer.
+const MAX_WINDOW: Duration = Duration::from_hours(1);

@@ -16,9 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::{
-    RESPONSE,
+    Fault, RESPONSE,
     address::{Address, Kind},
-    fault::Fault,
     options::{Options, OptionsError},
 };
 
@@ -93,7 +92,7 @@ impl Target {
             Kind::Sentinel { .. } => target.sentinels().map(drop),
             Kind::Cluster => target.cluster().map(drop),
         }
-        .map_err(|error| OptionsError::Client(Fault::Redis(error).told(target.secrets())))?;
+        .map_err(|error| OptionsError::Client(Fault::Failed(error).told(target.secrets())))?;
         Ok(target)
     }
 

@@ -14,48 +14,41 @@
 //! A user of an ACL needs `~PREFIX* &PREFIX* +set +incr +setrange +multi +exec +publish +subscribe +select`, behind
 //! Sentinels also `+role`, in a cluster also `+ping +asking +cluster|slots`.
 //!
-//! One background task keeps the connections: it connects, proves that keys can be written and that words come
-//! round, and starts over when something breaks. While it has no working connections every call fails at once, so a
-//! server that is down costs no request more than one [`RESPONSE`].
+//! How the connections are kept, and what a server that is down costs, is the same for every server: see `remote`.
 
 mod address;
 mod connect;
-mod echo;
 mod fault;
-mod keeper;
-mod link;
-mod message;
 mod options;
+mod server;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use ::redis::RedisError;
 use async_trait::async_trait;
 use package_broker_core::ports::cache::{Cache, CacheError, Change};
-use sha2::{Digest, Sha256};
-use tokio::{sync::broadcast, time::timeout};
+use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    MAX_WINDOW, key,
+    remote::{self, Server as _},
+};
 
 pub use self::{
     address::UrlError,
     options::{DEFAULT_PREFIX, Options, OptionsError},
 };
-use self::{connect::Target, link::Shared};
+use self::{connect::Target, server::Server};
 
 /// How long a call may wait for the server, its queue included.
-pub const RESPONSE: Duration = Duration::from_secs(1);
+pub const RESPONSE: Duration = remote::RESPONSE;
 
 /// How often the connections are proved to work while nothing else shows it. A silent break is noticed after this and
 /// one [`RESPONSE`].
-pub const HEARTBEAT: Duration = Duration::from_secs(5);
+pub const HEARTBEAT: Duration = remote::HEARTBEAT;
 
-/// How long [`Redis::open`] waits for a first connection before it leaves that to the background.
-const OPENING: Duration = Duration::from_secs(2);
-
-/// A longer key is kept as its hash.
-const MAX_KEY: usize = 128;
-
-/// The longest window, as the port has it; no key stays longer.
-const MAX_WINDOW: Duration = Duration::from_hours(1);
+type Fault = remote::Fault<RedisError>;
 
 /// The cache of replicas that share a Redis or a Valkey.
 ///
@@ -67,7 +60,7 @@ const MAX_WINDOW: Duration = Duration::from_hours(1);
 ///
 /// The connections close when the value is dropped.
 pub struct Redis {
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     prefix: String,
     _keeper: AbortOnDropHandle<()>,
 }
@@ -83,32 +76,24 @@ impl Redis {
         let _ = rustls::crypto::ring::default_provider().install_default();
         options.check()?;
         let target = Target::new(&options)?;
-        let shared = Arc::new(Shared::new(target, &options.prefix)?);
-        let mut settled = shared.settled();
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper::keep(Arc::clone(&shared))));
-        let _whether_it_came = timeout(OPENING, settled.wait_for(|settled| *settled)).await;
+        let server = Arc::new(Server::new(target, &options.prefix)?);
         Ok(Self {
-            shared,
+            _keeper: remote::open(&server).await,
+            server,
             prefix: options.prefix,
-            _keeper: keeper,
         })
     }
 
-    /// Where `key` is counted. Braces would let a key choose its slot of a cluster, and a long key costs memory, so
-    /// such keys are hashed.
+    /// Where `key` is counted.
     fn counter(&self, key: &str) -> String {
-        let plain = key.len() <= MAX_KEY && !key.contains(['{', '}']) && !key.starts_with('#');
-        if plain {
-            return format!("{}count:{key}", self.prefix);
-        }
-        format!("{}count:#{}", self.prefix, hex::encode(Sha256::digest(key)))
+        format!("{}count:{}", self.prefix, key::short(key))
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
-            .field("server", &self.shared.server())
+            .field("server", &self.server.line().place())
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -118,14 +103,14 @@ impl fmt::Debug for Redis {
 impl Cache for Redis {
     async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
         let window = window.clamp(Duration::from_millis(1), MAX_WINDOW);
-        self.shared.count(self.counter(key), window).await
+        self.server.count(self.counter(key), window).await
     }
 
     async fn announce(&self, change: Change) -> Result<(), CacheError> {
-        self.shared.announce(&change).await
+        self.server.announce(&change).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {
-        self.shared.changes()
+        self.server.line().changes()
     }
 }

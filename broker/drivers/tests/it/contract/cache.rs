@@ -138,6 +138,7 @@ mod word {
 }
 
 mod redis;
+mod server;
 
 mod memory {
     use package_broker_drivers::cache::memory::Memory;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use package_broker_core::ports::cache::{Cache, CacheError};
 use package_broker_drivers::cache::redis::{Options, OptionsError, RESPONSE, Redis, UrlError};
 
-use super::{super::promises, *};
+use super::{super::promises, server::*, *};
 use crate::support::{
     log::Log,
     redis::{RedisServer, free_port},
@@ -48,38 +48,6 @@ async fn held() -> Held {
     Held {
         cache: open(server.url("", "")).await,
         _servers: vec![server],
-    }
-}
-
-/// Counts until it works again, within the bound of each call.
-async fn count_again(cache: &dyn Cache, key: &str) -> u64 {
-    let deadline = Instant::now() + PATIENCE * 3;
-    loop {
-        match cache.count(key, HOUR).await {
-            Ok(events) => return events,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Counts until it fails, and returns how.
-async fn count_until_it_fails(cache: &dyn Cache) -> CacheError {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Err(error) = cache.count("until it fails", HOUR).await {
-            return error;
-        }
-        assert!(Instant::now() < deadline, "it never fails");
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn hear_everything(changes: &mut Receiver<Change>) {
-    loop {
-        if next(changes).await.unwrap() == Change::Everything {
-            return;
-        }
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt;
-use redis::aio::PubSub;
+use package_broker_core::ports::cache::Change;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    HEARTBEAT,
-    fault::Fault,
-    link::{Link, Shared},
+    Fault, HEARTBEAT, Link, Server,
+    line::{announce, prove},
 };
 
 /// The longest wait before the first try to connect again; each further one may wait twice as long.
@@ -22,56 +20,57 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(30);
 
 /// Connects, again and again, until the task is dropped.
-pub(super) async fn keep(shared: Arc<Shared>) {
+pub(super) async fn keep<S: Server>(server: Arc<S>) {
     let mut wait = Wait::default();
     let mut outage = Outage::default();
     loop {
         sleep(wait.next()).await;
-        let reason = match shared.connect().await {
-            Ok((link, listener)) => {
+        let reason = match server.connect().await {
+            Ok((commands, words)) => {
                 let started = Instant::now();
-                let fault = serve(&shared, &link, listener, &mut outage).await;
+                let link = Link::new(commands);
+                let fault = serve(&*server, &link, words, &mut outage).await;
                 link.broken.cancel();
                 if started.elapsed() >= STEADY {
                     wait.reset();
                 }
                 let cause = link.cause.get().cloned();
-                cause.unwrap_or_else(|| shared.told(&fault))
+                cause.unwrap_or_else(|| fault.told(server.secrets()))
             }
-            Err(fault) => shared.told(&fault),
+            Err(fault) => fault.told(server.secrets()),
         };
-        shared.down(&reason);
-        outage.began(&shared, &reason);
+        server.line().down(&reason);
+        outage.began(&*server, &reason);
     }
 }
 
 /// Serves one link until it breaks.
-async fn serve(shared: &Shared, link: &Link, listener: PubSub, outage: &mut Outage) -> Fault {
-    // Both halves have to live: the connection ends with either.
-    let (_sink, mut words) = listener.split();
-    let listen = async {
-        while let Some(word) = words.next().await {
-            shared.hear(&word);
-        }
-        Fault::Ended
-    };
+async fn serve<S: Server>(
+    server: &S,
+    link: &Link<S::Commands>,
+    words: S::Words,
+    outage: &mut Outage,
+) -> Fault<S::Error> {
     let watch = async {
-        if let Err(fault) = shared.prove(link).await {
+        if let Err(fault) = prove(server, link).await {
             return fault;
         }
-        shared.up(link.clone());
-        outage.ended(shared);
-        shared.pay().await;
+        server.line().up(link.clone());
+        outage.ended(server);
+        if server.line().owes() {
+            // If that fails, it is owed again.
+            let _told = announce(server, &Change::Everything).await;
+        }
         loop {
             sleep(HEARTBEAT).await;
-            match shared.prove(link).await {
+            match prove(server, link).await {
                 Err(fault) if fault.breaks() => return fault,
                 Ok(()) | Err(_) => {}
             }
         }
     };
     tokio::select! {
-        fault = listen => fault,
+        fault = server.listen(words) => fault,
         fault = watch => fault,
         () = link.broken.cancelled() => Fault::Ended,
     }
@@ -110,23 +109,25 @@ struct Outage {
 }
 
 impl Outage {
-    fn began(&mut self, shared: &Shared, reason: &str) {
+    fn began<S: Server>(&mut self, server: &S, reason: &str) {
         if self.since.is_none() {
             self.since = Some(Instant::now());
             tracing::warn!(
-                server = shared.server(),
+                server = server.line().place(),
                 reason,
-                "Redis does not answer; limits and word of changes are without it until it does"
+                "{} does not answer; limits and word of changes are without it until it does",
+                S::NAME
             );
         }
     }
 
-    fn ended(&mut self, shared: &Shared) {
+    fn ended<S: Server>(&mut self, server: &S) {
         if let Some(since) = self.since.take() {
             tracing::info!(
-                server = shared.server(),
+                server = server.line().place(),
                 seconds = since.elapsed().as_secs(),
-                "Redis answers again"
+                "{} answers again",
+                S::NAME
             );
         }
     }
