@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::process::{ChildGroup, Ending, tethered};
@@ -180,6 +181,38 @@ impl Postgres {
         Ok(())
     }
 
+    /// Makes the server and all of its processes silent, with their connections open.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a server go on that was paused.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// The server starts a process for each connection, in a group of its own.
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let main = server.as_ref().context("the server does not run")?.id();
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children"))?;
+        let children = children.split_ascii_whitespace().map(str::parse);
+        let children = children.collect::<Result<Vec<u32>, _>>()?;
+        // The server first, so that it starts no more of them.
+        for process in [main].into_iter().chain(children) {
+            let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+            // A connection may have ended meanwhile.
+            let _ = kill_process(process.context("no process")?, signal);
+        }
+        Ok(())
+    }
+
     /// What the server wrote since it was started last.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -188,6 +221,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        // A server that is paused does not end.
+        let _ = self.resume();
         // What does not end by itself is killed when its group is dropped.
         let _ = self.stop();
     }

@@ -2,6 +2,7 @@
 //! [`Cache`](package_broker_core::ports::cache::Cache).
 
 pub mod memory;
+pub mod postgres;
 pub mod redis;
 
 mod key;

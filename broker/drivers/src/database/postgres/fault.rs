@@ -77,7 +77,7 @@ impl Fault {
 }
 
 /// What to do about the conditions that users meet.
-fn advice(error: &sqlx::Error) -> &'static str {
+pub(crate) fn advice(error: &sqlx::Error) -> &'static str {
     let code = error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code);

@@ -29,6 +29,7 @@ use package_broker_core::ports::database::DatabaseError;
 use sqlx::{PgConnection, PgPool};
 
 use self::fault::Fault;
+pub(crate) use self::fault::advice;
 pub use self::open::{Options, OptionsError};
 
 /// How long a call may take, with everything in it: a server that is paused, or a host that is gone, sends nothing that

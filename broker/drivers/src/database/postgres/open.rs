@@ -108,7 +108,7 @@ impl Options {
         &self.place
     }
 
-    pub(super) fn connect(&self) -> &PgConnectOptions {
+    pub(crate) fn connect(&self) -> &PgConnectOptions {
         &self.connect
     }
 }

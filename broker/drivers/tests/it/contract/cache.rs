@@ -137,6 +137,7 @@ mod word {
     }
 }
 
+mod postgres;
 mod redis;
 mod server;
 
