@@ -1,6 +1,6 @@
 //! The real `package-broker`, run as a user runs it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -55,6 +55,18 @@ impl Broker {
         Launch {
             directory,
             ..Launch::new(binary, manifests, data, &[])
+        }
+        .start()
+    }
+
+    /// Starts `package-broker serve --config SETTINGS` and waits until it says that it listens. `data` is the folder
+    /// that its settings name; its output goes to `DATA.log`.
+    pub fn serve(settings: &Path, data: &Path) -> Result<Self> {
+        let command = ["serve".as_ref(), "--config".as_ref(), settings.as_os_str()];
+        let command = command.map(OsStr::to_owned).to_vec();
+        Launch {
+            command,
+            ..Launch::new(&binary()?, Path::new(""), data, &[])
         }
         .start()
     }
@@ -179,25 +191,24 @@ impl Broker {
 struct Launch<'a> {
     binary: &'a Path,
     directory: &'a Path,
-    manifests: &'a Path,
+    /// The command with its arguments.
+    command: Vec<OsString>,
     data: &'a Path,
-    arguments: &'a [&'a str],
     log: PathBuf,
 }
 
 impl<'a> Launch<'a> {
-    fn new(
-        binary: &'a Path,
-        manifests: &'a Path,
-        data: &'a Path,
-        arguments: &'a [&'a str],
-    ) -> Self {
+    /// `run` on free ports.
+    fn new(binary: &'a Path, manifests: &Path, data: &'a Path, arguments: &[&str]) -> Self {
+        let mut command: Vec<OsString> = vec!["run".into(), "-f".into(), manifests.into()];
+        command.extend(["--data".into(), data.into()]);
+        let listen = ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+        command.extend(listen.iter().chain(arguments).map(OsString::from));
         Self {
             binary,
             directory: Path::new("/"),
-            manifests,
+            command,
             data,
-            arguments,
             log: data.with_extension("log"),
         }
     }
@@ -205,16 +216,9 @@ impl<'a> Launch<'a> {
     fn spawn(&self) -> Result<ChildGroup> {
         let output = File::create(&self.log)?;
         let mut command = tethered(self.binary);
-        command.current_dir(self.directory);
         command
-            .arg("run")
-            .arg("-f")
-            .arg(self.manifests)
-            .arg("--data")
-            .arg(self.data);
-        command.args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
-        command.args(self.arguments);
-        command
+            .current_dir(self.directory)
+            .args(&self.command)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);

@@ -1,6 +1,8 @@
 //! Accepting connections, and letting them end.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{
+    convert::Infallible, io, net::SocketAddr, path::Path, sync::Arc, thread, time::Duration,
+};
 
 use axum::{Router, body::Body, http::Request, response::Response};
 use hyper::{body::Incoming, service::service_fn};
@@ -20,6 +22,36 @@ use tower::ServiceExt;
 const MAX_CONNECTIONS: usize = 10_000;
 /// The longest time a client may take for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where this process listens.
+pub(crate) struct Addresses {
+    /// For clients.
+    pub(crate) public: SocketAddr,
+    /// For probes and metrics.
+    pub(crate) operations: SocketAddr,
+}
+
+impl Addresses {
+    /// Tells people and scripts: a log line, and `run.json` in the data folder.
+    pub(crate) fn announce(&self, data: &Path) -> anyhow::Result<()> {
+        let url = self.url();
+        let document = serde_json::json!({
+            "url": url,
+            "metrics": format!("http://{}", self.operations),
+            "pid": std::process::id(),
+        });
+        let temporary = data.join("run.json.new");
+        std::fs::write(&temporary, serde_json::to_vec_pretty(&document)?)?;
+        std::fs::rename(&temporary, data.join("run.json"))?;
+        tracing::info!(url, metrics = %self.operations, "serving");
+        Ok(())
+    }
+
+    /// The URL of the public port itself.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+}
 
 /// Serves connections on one thread for each core until `stop`, then waits up to `deadline` for requests in flight.
 ///

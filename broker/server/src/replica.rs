@@ -104,6 +104,7 @@ impl Replica {
             }
             tokio::time::sleep(RETRY).await;
         }
+        self.engine.app.health.installed();
     }
 
     async fn up_to_date(&self) -> anyhow::Result<()> {

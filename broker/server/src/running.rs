@@ -1,7 +1,6 @@
 //! A running installation, and how changed manifests come into force.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -15,6 +14,7 @@ use crate::{
     drivers::{ReplaceableSources, embedded},
     engine::Engine,
     installation::{self, SourceSettings},
+    listen::Addresses,
     manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
     tokens,
 };
@@ -23,21 +23,6 @@ use crate::{
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest such wait.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
-
-/// Where this process listens.
-pub(crate) struct Addresses {
-    /// For clients.
-    pub(crate) public: SocketAddr,
-    /// For probes and metrics.
-    pub(crate) operations: SocketAddr,
-}
-
-impl Addresses {
-    /// The URL of the public port itself.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.public)
-    }
-}
 
 /// An installation that follows its manifests.
 pub(crate) struct Running {
@@ -89,6 +74,7 @@ impl Running {
         tokens::remove_others(desired, data)?;
         self.scheduler.install(&installation, configured.anew);
         self.engine.installed(configured);
+        self.engine.app.health.installed();
         self.note(None).await;
         Ok(())
     }

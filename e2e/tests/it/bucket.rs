@@ -6,7 +6,7 @@ use package_broker_e2e::manifests::Manifests;
 use package_broker_e2e::tree::PackageTree;
 use serde_json::json;
 
-use crate::s3::S3Server;
+use crate::servers::s3::S3Server;
 use crate::support::eventually;
 use crate::support::registry::Registry;
 

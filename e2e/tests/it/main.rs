@@ -21,10 +21,9 @@ mod lifecycle;
 mod malformed;
 mod proxy;
 mod reload;
+mod replicas;
 mod routes;
-#[path = "../../../broker/drivers/tests/it/support/s3.rs"]
-#[expect(dead_code, reason = "the tests of the drivers ask more of it")]
-mod s3;
+mod servers;
 mod status;
 mod support;
 mod sync;

@@ -15,6 +15,7 @@ pub struct Claim {
     database: Arc<dyn Database>,
     fence: Fence,
     lost: CancellationToken,
+    released: bool,
     _renewing: AbortOnDropHandle<()>,
 }
 
@@ -33,6 +34,7 @@ impl Claim {
             database: Arc::clone(database),
             fence,
             lost,
+            released: false,
             _renewing: AbortOnDropHandle::new(tokio::spawn(renewing)),
         }))
     }
@@ -42,14 +44,23 @@ impl Claim {
         self.fence
     }
 
-    /// Does work for as long as the claim stands; `None` if it was lost on the way.
-    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.lost.run_until_cancelled(work).await
+    /// Does work for as long as the claim stands, then releases it, so that a program may end that has nothing else to
+    /// do; `None` if it was lost on the way.
+    pub async fn hold<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
+        let done = self.lost.run_until_cancelled(work).await;
+        // If that fails, the lease ends it.
+        self.database.release(self.fence).await.ok();
+        self.released = true;
+        done
     }
 }
 
 impl Drop for Claim {
+    /// Work that is cut off releases its claim beside what the program does next.
     fn drop(&mut self) {
+        if self.released {
+            return;
+        }
         let (database, fence) = (Arc::clone(&self.database), self.fence);
         if let Ok(runtime) = Handle::try_current() {
             // If that fails, the lease ends it.

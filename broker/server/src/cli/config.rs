@@ -16,6 +16,15 @@ pub(super) struct SettingsArgs {
 }
 
 impl SettingsArgs {
+    /// Whether a file was named, or a database in the environment.
+    pub(super) fn are_given(&self) -> bool {
+        const DATABASE: [&str; 2] = [
+            "PACKAGE_BROKER_DATABASE_URL",
+            "PACKAGE_BROKER_DATABASE_URL_FILE",
+        ];
+        self.config.is_some() || DATABASE.iter().any(|name| std::env::var_os(name).is_some())
+    }
+
     /// The settings of this process.
     pub(super) fn load(&self) -> anyhow::Result<Settings> {
         settings::load(self.config.as_deref(), variables()).context("the settings cannot be used")

@@ -7,6 +7,7 @@ mod migrate;
 mod run;
 mod serve;
 mod server;
+mod state;
 mod status;
 mod sync;
 

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::Server;
 use crate::{
+    listen::Addresses,
     logging::{self, LogFormat},
     manifests::{self, Desired, Manifests, Watcher},
-    running::{Addresses, Running},
+    running::Running,
     tokens,
 };
 
@@ -85,18 +86,9 @@ async fn run(
         .await
 }
 
-/// Tells people and scripts where the registry is: a log line, and `run.json` in the data folder.
+/// Tells people and scripts where the registry is, and where the tokens that were made are.
 fn announce(args: &Args, desired: &Desired, addresses: &Addresses) -> anyhow::Result<()> {
-    let url = addresses.url();
-    let document = serde_json::json!({
-        "url": url,
-        "metrics": format!("http://{}", addresses.operations),
-        "pid": std::process::id(),
-    });
-    let temporary = args.data.join("run.json.new");
-    std::fs::write(&temporary, serde_json::to_vec_pretty(&document)?)?;
-    std::fs::rename(&temporary, args.data.join("run.json"))?;
-    tracing::info!(url, metrics = %addresses.operations, "serving");
+    addresses.announce(&args.data)?;
     for (token, brought) in &desired.tokens {
         let name = token.metadata.name.as_deref().unwrap_or_default();
         if brought.is_none() {

@@ -37,12 +37,10 @@ async fn serve(settings: &Process) -> anyhow::Result<()> {
     let addresses = server.addresses()?;
     let replica = Replica::open(settings).await?;
     let stop = CancellationToken::new();
-    let first = async {
-        replica.adopt_first().await;
-        Ok(())
-    };
+    // Clients are answered from the first moment: that it is too early, if it is.
+    let first = async { addresses.announce(&settings.data) };
     let then = async {
-        tracing::info!(url = addresses.url(), metrics = %addresses.operations, "serving");
+        replica.adopt_first().await;
         replica.follow(stop.clone()).await;
         Ok(())
     };

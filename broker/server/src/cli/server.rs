@@ -16,9 +16,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    listen::{answer_with, serve, serve_on_every_core},
+    listen::{Addresses, answer_with, serve, serve_on_every_core},
     routes::{self, App},
-    running::Addresses,
 };
 
 /// What is left of the shutdown deadline for tasks that end after the last request.
@@ -112,10 +111,7 @@ fn serve_public(
 ) -> anyhow::Result<JoinSet<()>> {
     let answering = Arc::clone(app);
     let answer = move |peer, request| routes::answer(Arc::clone(&answering), peer, request);
-    let serving = serve_on_every_core(listener, &answer, stop, deadline)
-        .context("the server cannot start")?;
-    app.health.installed();
-    Ok(serving)
+    serve_on_every_core(listener, &answer, stop, deadline).context("the server cannot start")
 }
 
 async fn bind((address, option): (SocketAddr, &str)) -> anyhow::Result<TcpListener> {

@@ -1,20 +1,18 @@
-//! `package-broker status`: what the data folder says, also while `run` is running.
+//! `package-broker status`: what the state says, also while processes are at work on it.
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use package_broker_core::services::status::{RepositoryStatus, Status, status};
-use package_broker_drivers::database::sqlite::Sqlite;
 
-use crate::drivers::embedded;
+use super::state::StateArgs;
 
 /// Options of `status`.
 #[derive(Parser)]
 pub(super) struct Args {
-    /// The data folder that `run` was given.
-    #[arg(long, default_value = "./data", env = "PACKAGE_BROKER_DATA")]
-    data: PathBuf,
+    #[command(flatten)]
+    state: StateArgs,
     /// How to print it.
     #[arg(long, short, default_value = "table")]
     output: Output,
@@ -28,19 +26,13 @@ enum Output {
     Json,
 }
 
-/// Prints the state of the installation in a data folder.
+/// Prints the state of an installation.
 pub(super) fn main(args: &Args) -> anyhow::Result<()> {
-    let database = embedded::database_file(&args.data);
-    anyhow::ensure!(
-        database.is_file(),
-        "{} is no data folder: there is no state.db in it; name the one that `run` was given with --data",
-        args.data.display()
-    );
     let status = super::runtime()?.block_on(async {
-        let database = Sqlite::open_existing(&database).await?;
-        status(&database).await
+        let database = args.state.open().await?;
+        Ok::<_, anyhow::Error>(status(&*database).await?)
     });
-    let status = status.with_context(|| format!("no status in {}", args.data.display()))?;
+    let status = status.context("no status")?;
     let text = match args.output {
         Output::Json => serde_json::to_string_pretty(&status)? + "\n",
         Output::Table => table(&status),

@@ -5,7 +5,10 @@ use std::{fs, path::Path, sync::Arc};
 use anyhow::{Context, bail};
 use package_broker_core::{broker::Ports, ports::cache::Cache};
 use package_broker_drivers::{
-    cache::redis::{self, Redis},
+    cache::{
+        postgres::Postgres as PostgresCache,
+        redis::{self, Redis},
+    },
     database::postgres::{self, Postgres},
     storage::s3::{Patience, S3, S3Credentials, S3Options},
 };
@@ -32,17 +35,20 @@ pub(crate) async fn open(
     let storage = S3::open(&storage, &settings.data.join("uploads")).context("storage")?;
     let database = Postgres::open(&database(&settings.database)?).await?;
     Ok(Ports {
-        cache: cache(&settings.cache).await?,
+        cache: cache(settings).await?,
         database: Arc::new(database),
         storage: Arc::new(storage),
         sources,
     })
 }
 
-async fn cache(settings: &settings::Cache) -> anyhow::Result<Arc<dyn Cache>> {
-    let Some(url) = &settings.url else {
-        bail!("cache.url is required");
+/// Redis where there is one, else the database.
+async fn cache(settings: &Process) -> anyhow::Result<Arc<dyn Cache>> {
+    let Some(url) = &settings.cache.url else {
+        let options = database(&settings.database)?;
+        return Ok(Arc::new(PostgresCache::open(&options).await?));
     };
+    let settings = &settings.cache;
     let mut options = redis::Options::new(url.clone());
     options.password.clone_from(&settings.password);
     options

@@ -19,6 +19,9 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// How much of a client's own text an answer repeats, in characters.
 const MAX_REPEATED: usize = 100;
 
+/// When a client may try again after there was nothing to answer from.
+const RECOVERY: Duration = Duration::from_secs(5);
+
 /// An answer other than success.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -99,12 +102,12 @@ impl Problem {
         }
     }
 
-    /// Memory may be too old to answer from.
-    pub(crate) fn stale() -> Self {
-        let warning = "The registry cannot reach its database at the moment; please try again.";
-        let retry_after = Duration::from_secs(5);
+    /// There is nothing in memory to answer from, for this reason.
+    pub(crate) fn cannot_serve(reason: &str) -> Self {
+        let warning =
+            format!("The registry cannot answer at the moment: {reason}. Please try again.");
         Self {
-            retry_after: Some(retry_after),
+            retry_after: Some(RECOVERY),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, warning)
         }
     }

@@ -25,6 +25,11 @@ impl Health {
         self.installed.store(true, Ordering::Release);
     }
 
+    /// Whether an installation is in force.
+    pub(super) fn is_installed(&self) -> bool {
+        self.installed.load(Ordering::Acquire)
+    }
+
     /// No new requests, please.
     pub(crate) fn stopping(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -52,11 +57,8 @@ fn not_ready(app: &App) -> Option<String> {
     if app.health.stopping.load(Ordering::Acquire) {
         return Some("shutting down".to_owned());
     }
-    if !app.health.installed.load(Ordering::Acquire) {
-        return Some("the manifests are not in force yet".to_owned());
-    }
-    if app.is_stale() {
-        return Some("the database does not answer".to_owned());
+    if let Some(reason) = app.cannot_serve() {
+        return Some(reason.to_owned());
     }
     if app.health.ready.load(Ordering::Acquire) {
         return None;

@@ -64,10 +64,13 @@ impl App {
         }
     }
 
-    /// Whether memory may be too old to answer from.
-    fn is_stale(&self) -> bool {
-        self.stale_after
-            .is_some_and(|bound| self.broker.follower.age() > bound)
+    /// Why nothing can be answered from memory, if so: there is nothing in it yet, or it may be too old.
+    fn cannot_serve(&self) -> Option<&'static str> {
+        if !self.health.is_installed() {
+            return Some("the manifests are not in force yet");
+        }
+        let bound = self.stale_after?;
+        (self.broker.follower.age() > bound).then_some("the database does not answer")
     }
 
     fn in_force(&self) -> bool {

@@ -77,8 +77,8 @@ async fn handle(
     if !route.allows(&parts.method) {
         return Err(Problem::wrong_method(&parts.method, route.methods()));
     }
-    if app.is_stale() {
-        return Err(Problem::stale());
+    if let Some(reason) = app.cannot_serve() {
+        return Err(Problem::cannot_serve(reason));
     }
     let grant = auth::authenticate(app, client, &parts.headers).await?;
     match route {

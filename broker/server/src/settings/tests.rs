@@ -1,5 +1,7 @@
 use std::{fs, path::Path};
 
+use secrecy::ExposeSecret;
+
 use super::*;
 
 fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -88,7 +90,6 @@ fn secrets_come_from_files_and_are_never_shown() {
         ("PACKAGE_BROKER_CACHE_URL", "redis://u:p?x@h/1"),
     ];
     let settings = load_text(text, &variables).unwrap();
-    use secrecy::ExposeSecret;
     let read = settings.process.database.password.clone().unwrap();
     assert_eq!(read.expose_secret(), "hush hush");
     let shown = shown(&settings) + &format!("{:?}", settings.process);
@@ -118,9 +119,12 @@ fn a_variable_replaces_the_secret_of_the_file_in_either_form() {
     assert!(from.contains("PASSWORD_FILE"), "{from}");
 }
 
+/// A file, variables, and what the mistakes have to say.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn wrong_values_name_themselves_their_place_and_the_fix() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("", &[], "database.url: is required; add url"),
         (
             "databse:\n  url: x\n",

@@ -44,26 +44,14 @@ impl Proxy {
     pub(crate) fn start(url: &str, path: &str, prefix: Prefix) -> Self {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
-        for _ in 0..ATTEMPTS {
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
-            let file = folder.path().join("nginx.conf");
-            fs::write(&file, configuration(folder.path(), port, url, path, prefix)).unwrap();
-            let mut command = tethered("/usr/sbin/nginx");
-            command.arg("-c").arg(&file).arg("-p").arg(folder.path());
-            let mut group = ChildGroup::spawn("nginx", command).unwrap();
-            if listens(&mut group, folder.path()) {
-                return Self {
-                    _group: group,
-                    port,
-                    folder,
-                };
-            }
+        let (group, port) = start(folder.path(), |port| {
+            configuration(folder.path(), port, url, path, prefix)
+        });
+        Self {
+            _group: group,
+            port,
+            folder,
         }
-        panic!("nginx did not start: {}", error_log(folder.path()));
     }
 
     /// Scheme, host and port that clients use.
@@ -101,6 +89,26 @@ fn proxied(line: &str) -> Proxied {
     }
 }
 
+/// Starts nginx in a folder with what `configuration` says for a free port, and returns that.
+pub(crate) fn start(folder: &Path, configuration: impl Fn(u16) -> String) -> (ChildGroup, u16) {
+    for _ in 0..ATTEMPTS {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let file = folder.join("nginx.conf");
+        fs::write(&file, configuration(port)).unwrap();
+        let mut command = tethered("/usr/sbin/nginx");
+        command.arg("-c").arg(&file).arg("-p").arg(folder);
+        let mut group = ChildGroup::spawn("nginx", command).unwrap();
+        if listens(&mut group, folder) {
+            return (group, port);
+        }
+    }
+    panic!("nginx did not start: {}", error_log(folder));
+}
+
 /// nginx writes its process id once it has bound its port.
 fn listens(group: &mut ChildGroup, folder: &Path) -> bool {
     eventually("nginx", || {
@@ -134,25 +142,39 @@ fn certify(folder: &Path) {
 }
 
 fn configuration(folder: &Path, port: u16, url: &str, path: &str, prefix: Prefix) -> String {
-    let folder = folder.display();
+    let folder = folder.display().to_string();
     let target = match prefix {
         Prefix::Stripped => format!("{url}/"),
         Prefix::Kept => url.to_owned(),
     };
     format!(
-        "daemon off;\nuser root;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n\
-         events {{ worker_connections 256; }}\n\
-         http {{\n\
+        "{}http {{\n\
          log_format short '$status $sent_http_content_encoding $request_method $request_uri';\n\
          access_log {folder}/access.log short;\n\
-         client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;\n\
-         uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;\n\
-         server {{\n\
+         {}server {{\n\
          listen 127.0.0.1:{port} ssl http2;\n\
          ssl_certificate {folder}/server.pem;\nssl_certificate_key {folder}/server.key;\n\
          location {path}/ {{\n\
          proxy_pass {target};\nproxy_http_version 1.1;\nproxy_set_header Connection \"\";\n\
          proxy_set_header X-Request-Id $request_id;\nproxy_read_timeout 300s;\nproxy_max_temp_file_size 0;\n\
-         }}\n}}\n}}\n"
+         }}\n}}\n}}\n",
+        preamble(&folder),
+        temporary(&folder)
+    )
+}
+
+/// What stands before the block `http`.
+pub(crate) fn preamble(folder: &str) -> String {
+    format!(
+        "daemon off;\nuser root;\nworker_processes 1;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n\
+         events {{ worker_connections 256; }}\n"
+    )
+}
+
+/// Where the block `http` puts what does not fit in memory.
+pub(crate) fn temporary(folder: &str) -> String {
+    format!(
+        "client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;\n\
+         uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;\n"
     )
 }

@@ -57,6 +57,14 @@ fn broken() -> DatabaseError {
 
 #[async_trait]
 impl DeclaredStore for Eventful {
+    async fn declared_installation(&self) -> Result<Option<String>, DatabaseError> {
+        self.database.declared_installation().await
+    }
+
+    async fn declare_installation(&self, text: &str) -> Result<bool, DatabaseError> {
+        self.database.declare_installation(text).await
+    }
+
     async fn declared(&self) -> Result<Vec<DeclaredRecord>, DatabaseError> {
         self.database.declared().await
     }

@@ -265,3 +265,18 @@ pub(crate) async fn of_many_who_declare_none_overwrites_what_it_has_not_seen(
     let count = find(database, "count").await.unwrap();
     assert_eq!(count.content.settings.len(), 20);
 }
+
+pub(super) async fn an_installation_is_declared_once(database: &dyn Database) {
+    let revision = async || database.revisions().await.unwrap().declared;
+    assert_eq!(database.declared_installation().await.unwrap(), None);
+    let before = revision().await;
+    assert!(database.declare_installation("one").await.unwrap());
+    let first = revision().await;
+    assert!(first > before);
+    assert!(!database.declare_installation("one").await.unwrap());
+    assert_eq!(revision().await, first, "nothing changed");
+    assert!(database.declare_installation("two").await.unwrap());
+    assert!(revision().await > first);
+    let declared = database.declared_installation().await.unwrap();
+    assert_eq!(declared.as_deref(), Some("two"));
+}

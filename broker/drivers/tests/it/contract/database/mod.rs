@@ -153,6 +153,7 @@ macro_rules! every_promise {
             claims::one_at_a_time_has_a_claim,
             claims::what_is_written_under_a_lost_claim_is_refused,
             declared::a_generation_never_comes_back,
+            declared::an_installation_is_declared_once,
             declared::credentials_are_resealed_if_they_are_those_that_were_read,
             declared::every_field_of_a_declaration_comes_back,
             declared::of_many_who_declare_none_overwrites_what_it_has_not_seen,

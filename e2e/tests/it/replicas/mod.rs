@@ -1,0 +1,6 @@
+//! Several processes on one database, one cache and one bucket.
+
+mod balancer;
+mod commands;
+mod installation;
+mod serving;

@@ -1,0 +1,165 @@
+//! Replicas serve the same, and follow what other processes change.
+
+use package_broker_e2e::broker::Broker;
+use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
+use package_broker_e2e::http::{Answer, get};
+use package_broker_e2e::manifests::Manifests;
+use serde_json::json;
+
+use super::balancer::Balancer;
+use super::installation::Installation;
+use crate::support::registry::{basic, manifests, secret, with_token};
+use crate::support::upstream::{Upstream, archive_path};
+use crate::support::{eventually, json as json_of, versions};
+
+const URL: &str = "https://packages.example.com/team";
+
+/// GET as a token made by [`with_token`].
+fn ask(replica: &Broker, token: &str, path: &str) -> Answer {
+    let authorization = basic("token", &secret(token));
+    get(
+        &format!("{}{path}", replica.url()),
+        &[("Authorization", &authorization)],
+    )
+    .unwrap()
+}
+
+fn with_upstream(upstream: &Upstream) -> Manifests {
+    manifests(&json!({})).repository("team", "composer", &upstream.url(), &json!({}))
+}
+
+fn ready(replica: &Broker) {
+    eventually("a replica that is ready", || {
+        let answer = get(&format!("{}/readyz", replica.metrics_url()), &[]).unwrap();
+        (answer.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn replicas_serve_the_same_and_follow_every_change() {
+    follow_every_change(&Installation::new());
+}
+
+#[test]
+fn they_do_so_with_nothing_but_a_database() {
+    follow_every_change(&Installation::without_redis());
+}
+
+fn follow_every_change(installation: &Installation) {
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let manifests = with_upstream(&upstream);
+    let replicas = ["one", "two"].map(|name| installation.serve(name));
+    installation.apply(&manifests, URL);
+    let report = installation.sync("team");
+    assert_eq!(report["changed"], 1);
+    let path = "/p2/acme/lib.json";
+    let documents = replicas.each_ref().map(|replica| {
+        ready(replica);
+        eventually("the package", || {
+            let answer = ask(replica, "all", path);
+            (answer.status == 200 && !versions(&json_of(&answer), "acme/lib").is_empty())
+                .then_some(answer)
+        })
+    });
+    let date = |answer: &Answer| answer.header("last-modified").map(str::to_owned);
+    assert_eq!(documents[0].body, documents[1].body);
+    assert_eq!(date(&documents[0]), date(&documents[1]));
+
+    upstream.release("acme/lib", "1.1.0");
+    assert_eq!(installation.sync("team")["changed"], 1);
+    for (replica, before) in replicas.iter().zip(&documents) {
+        let after = eventually("the new version", || {
+            let answer = ask(replica, "all", path);
+            let newest = versions(&json_of(&answer), "acme/lib").first().cloned();
+            (newest.as_deref() == Some("1.1.0")).then_some(answer)
+        });
+        assert_ne!(date(&after), date(before));
+    }
+    let archive = ask(&replicas[0], "all", "/dist/acme/lib/1.1.0.0/x.zip");
+    assert_ne!(archive.status, 500);
+
+    // A new token works, a withdrawn one does not.
+    let more = with_token(manifests.clone(), "second", &json!({}));
+    installation.apply(&more, URL);
+    for replica in &replicas {
+        eventually("the new token", || {
+            (ask(replica, "second", path).status == 200).then_some(())
+        });
+    }
+    installation.apply(&manifests, URL);
+    for replica in &replicas {
+        eventually("the end of the token", || {
+            (ask(replica, "second", path).status == 401).then_some(())
+        });
+        assert_eq!(ask(replica, "all", path).status, 200);
+    }
+}
+
+#[test]
+fn an_archive_fetched_by_one_is_served_by_all() {
+    let installation = Installation::new();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    installation.apply(&with_upstream(&upstream), URL);
+    installation.sync("team");
+    let replicas = ["one", "two"].map(|name| installation.serve(name));
+    replicas.iter().for_each(ready);
+    let document = json_of(&ask(&replicas[0], "all", "/p2/acme/lib.json"));
+    let url = document["packages"]["acme/lib"][0]["dist"]["url"].as_str();
+    let path = url.unwrap().strip_prefix(URL).unwrap().to_owned();
+    let bodies: Vec<Answer> = std::thread::scope(|scope| {
+        let asking: Vec<_> = replicas
+            .iter()
+            .flat_map(|replica| [replica; 4])
+            .map(|replica| scope.spawn(|| ask(replica, "all", &path)))
+            .collect();
+        asking
+            .into_iter()
+            .map(|asked| asked.join().unwrap())
+            .collect()
+    });
+    for body in &bodies {
+        assert_eq!(body.status, 200, "{}", body.text());
+        assert_eq!(body.body, bodies[0].body);
+    }
+    assert_eq!(upstream.asked(&archive_path("acme/lib", "1.0.0")), 1);
+}
+
+#[test]
+fn composer_installs_through_a_balancer() {
+    let installation = Installation::new();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let replicas = ["one", "two"].map(|name| installation.serve(name));
+    let addresses = replicas
+        .each_ref()
+        .map(|replica| replica.url().trim_start_matches("http://").to_owned());
+    let balancer = Balancer::start(&addresses);
+    let manifests =
+        Manifests::on_loopback().repository("team", "composer", &upstream.url(), &json!({}));
+    installation.apply(&manifests, &balancer.url());
+    installation.sync("team");
+    replicas.iter().for_each(ready);
+    let folder = tempfile::tempdir().unwrap();
+    let project = ComposerProject::create(
+        ComposerVersion::Debian,
+        folder.path(),
+        &balancer.url(),
+        &json!({"require": {"acme/lib": "^1.0"}}),
+    )
+    .unwrap();
+    project
+        .authenticate(&installation.auth_json(Manifests::TOKEN))
+        .unwrap();
+    let installed = eventually("packages everywhere", || {
+        let installed = project.composer(&["install"]).unwrap();
+        installed.status.success().then_some(installed)
+    });
+    assert!(
+        installed.status.success(),
+        "{}\n{}",
+        installed.stderr,
+        balancer.log()
+    );
+}
