@@ -139,7 +139,8 @@ impl Follower {
 
     /// The revision of the declared repositories that was seen last; 0 until the first look. They are not in memory
     /// here: whoever composes the program loads them when this moves
-    /// ([`DeclaredService::load`](super::declared::DeclaredService::load)), and puts them in force.
+    /// ([`DeclaredService::load`](super::declared::DeclaredService::load)), and puts them in force. It does not move again
+    /// for somebody who failed to: that is to be tried again without it.
     pub fn declared(&self) -> watch::Receiver<Revision> {
         self.declared.subscribe()
     }

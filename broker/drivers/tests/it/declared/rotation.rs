@@ -13,8 +13,9 @@ use package_broker_core::{
         database::{Database, DatabaseError},
         declared::{Declaration, DeclaredRecord, DeclaredStore, Redeclared},
     },
-    services::declared::DeclareError,
+    services::declared::{DeclareError, KeyUse},
 };
+use secrecy::ExposeSecret;
 
 use super::{Place, expected, over, passwords, team, teams};
 
@@ -129,7 +130,7 @@ async fn every_row_goes_to_the_first_key_and_the_others_may_go() {
         assert_eq!((rotation.resealed, rotation.standing), (4, 1));
         assert_eq!((rotation.left, rotation.problems), (0, vec![]));
         let uses = service.keys_in_use().await.unwrap();
-        let droppable: Vec<bool> = uses.iter().map(|used| used.may_be_dropped()).collect();
+        let droppable: Vec<bool> = uses.iter().map(KeyUse::may_be_dropped).collect();
         assert_eq!(droppable, [false, true, true]);
         assert_eq!(rows(&place, &new).await, [5, 0, 0]);
         let after = generations(place.database.declared().await.unwrap());
@@ -142,10 +143,7 @@ async fn every_row_goes_to_the_first_key_and_the_others_may_go() {
 
         // Without the old keys, everything is there.
         let text = new.to_text();
-        let text: Vec<&str> = secrecy::ExposeSecret::expose_secret(&text)
-            .lines()
-            .take(2)
-            .collect();
+        let text: Vec<&str> = text.expose_secret().lines().take(2).collect();
         let only = KeyRing::parse(&text.join("\n")).unwrap();
         let loaded = place.service(&only).load().await.unwrap();
         assert_eq!(passwords(&loaded), expected(&all));
@@ -353,9 +351,7 @@ async fn rotations_to_different_keys_end() {
         let all = teams(5);
         let new = old.with_new_primary().unwrap();
         let text = new.to_text();
-        let mut lines: Vec<&str> = secrecy::ExposeSecret::expose_secret(&text)
-            .lines()
-            .collect();
+        let mut lines: Vec<&str> = text.expose_secret().lines().collect();
         lines.reverse();
         let reversed = KeyRing::parse(&lines.join("\n")).unwrap();
         place.service(&old).declare(&all).await.unwrap();

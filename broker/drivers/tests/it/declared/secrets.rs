@@ -69,29 +69,30 @@ async fn keys_are_not_in_the_database() {
 #[tokio::test]
 async fn nothing_that_is_shown_or_logged_has_it() {
     let log = Log::start();
-    let mut shown = String::new();
+    let mut shown = Vec::new();
     for place in Place::each().await {
         let old = KeyRing::generate().unwrap();
         let service = place.service(&old);
         let all = [team("team", MARKER), team("other", MARKER)];
-        shown += &format!("{:?}", service.declare(&all).await.unwrap());
-        shown += &format!("{:?}", service.load().await.unwrap());
+        shown.push(format!("{:?}", service.declare(&all).await.unwrap()));
+        shown.push(format!("{:?}", service.load().await.unwrap()));
         let new = old.with_new_primary().unwrap();
         let after = place.service(&new);
-        shown += &format!("{:?} {new:?}", after.rotate().await.unwrap());
-        shown += &format!("{:?}", after.keys_in_use().await.unwrap());
+        shown.push(format!("{:?} {new:?}", after.rotate().await.unwrap()));
+        shown.push(format!("{:?}", after.keys_in_use().await.unwrap()));
         let loaded = service.load().await.unwrap();
         assert_eq!(loaded.problems.len(), 2);
-        shown += &format!("{loaded:?} {}", loaded.problems[0]);
-        shown += &format!("{:?}", place.database.declared().await.unwrap());
+        shown.push(format!("{loaded:?} {}", loaded.problems[0]));
+        shown.push(format!("{:?}", place.database.declared().await.unwrap()));
         let twice = [all[0].clone(), all[0].clone()];
         let error = after.declare(&twice).await.unwrap_err();
-        shown += &format!("{error:?} {error}");
+        shown.push(format!("{error:?} {error}"));
         let mut large = team("large", &MARKER.repeat(100_000));
         large.priority = 1;
         let error = after.declare_one(&large).await.unwrap_err();
-        shown += &format!("{error:?} {error}");
+        shown.push(format!("{error:?} {error}"));
     }
+    let shown = shown.join("\n");
     assert!(!shows_marker(shown.as_bytes()));
     assert!(shown.contains("password"), "the names of keys are shown");
     let lines = log.lines().join("\n");

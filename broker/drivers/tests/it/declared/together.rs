@@ -10,6 +10,7 @@ use package_broker_core::{
     ports::declared::{Declaration, DeclaredRecord},
     services::declared::{DeclareError, Problem, RowError},
 };
+use secrecy::ExposeSecret;
 
 use super::{Place, expected, passwords, team, teams};
 
@@ -178,8 +179,8 @@ async fn a_lost_key_takes_down_only_what_it_sealed() {
         // Either way that the message names helps.
         let both = format!(
             "{}{}",
-            secrecy::ExposeSecret::expose_secret(&keys.to_text()),
-            secrecy::ExposeSecret::expose_secret(&lost.to_text())
+            keys.to_text().expose_secret(),
+            lost.to_text().expose_secret()
         );
         let both = KeyRing::parse(&both).unwrap();
         let loaded = place.service(&both).load().await.unwrap();

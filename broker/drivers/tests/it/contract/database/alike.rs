@@ -61,28 +61,7 @@ async fn the_same_history_gives_the_same_state() {
                     let floors = database.replace_tokens(&tokens, Stamp(now)).await;
                     format!("{:?}", floors.unwrap())
                 }
-                5 | 6 => {
-                    let secret = (content > 0).then(|| format!("{view}"));
-                    let said = declared::content("text", secret.as_deref());
-                    let declaration = declared::declaration(database, &team, said).await;
-                    if kind == 5 {
-                        format!("{:?}", database.declare_one(&declaration).await.unwrap())
-                    } else {
-                        let all = database.declare_all(&[declaration]).await;
-                        format!("{:?}", all.unwrap())
-                    }
-                }
-                7 => {
-                    let name = repository(&team);
-                    if content == 0 {
-                        format!("{:?}", database.withdraw(&name).await.unwrap())
-                    } else {
-                        let said = |view| declared::content("", Some(&format!("{view}"))).sealed;
-                        let (before, after) = (said(view).unwrap(), said(view + 1).unwrap());
-                        let resealed = database.reseal(&name, &before, &after).await;
-                        format!("{:?}", resealed.unwrap())
-                    }
-                }
+                5..8 => declare(database, &team, kind, content, view).await,
                 _ => {
                     let added = archive(&team, &format!("{content}.0.0.0"), "ab", view);
                     format!("{:?}", database.add_archive(&added).await.unwrap())
@@ -92,6 +71,26 @@ async fn the_same_history_gives_the_same_state() {
         assert_eq!(outcomes[0], outcomes[1], "step {step}");
     }
     assert_eq!(state(databases[0]).await, state(databases[1]).await);
+}
+
+/// Changes what is declared of a repository, in one of three ways.
+async fn declare(database: &dyn Database, team: &str, kind: u64, content: u64, view: u8) -> String {
+    let said = |secret: u8| declared::content("text", Some(&secret.to_string()));
+    let new = if content > 0 {
+        said(view)
+    } else {
+        declared::content("other", None)
+    };
+    let one = declared::declaration(database, team, new).await;
+    match (kind, said(view).sealed, said(view + 1).sealed) {
+        (5, ..) => format!("{:?}", database.declare_one(&one).await.unwrap()),
+        (6, ..) => format!("{:?}", database.declare_all(&[one]).await.unwrap()),
+        (_, Some(before), Some(after)) if content > 0 => {
+            let resealed = database.reseal(&one.name, &before, &after).await;
+            format!("{:?}", resealed.unwrap())
+        }
+        _ => format!("{:?}", database.withdraw(&one.name).await.unwrap()),
+    }
 }
 
 /// Everything that can be read, as text.
