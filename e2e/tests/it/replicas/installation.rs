@@ -164,8 +164,8 @@ pub(crate) fn generate_keys(file: &Path) -> Finished {
 
 /// The last line that a sync wrote.
 pub(crate) fn report(finished: &Finished) -> Value {
-    let lines = finished.stdout.lines();
-    let line = lines.filter(|line| line.starts_with('{')).next_back();
+    let mut lines = finished.stdout.lines();
+    let line = lines.rfind(|line| line.starts_with('{'));
     let line = line.unwrap_or_else(|| panic!("no report: {}", finished.stdout));
     serde_json::from_str(line).unwrap()
 }
