@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use package_broker_core::{
     broker::Broker,
-    domain::{installation::Installation, keyring::KeyRing, repository::Repository},
+    domain::{
+        installation::Installation, keyring::KeyRing, metadata::DistUrls, repository::Repository,
+    },
     services::declared::{DeclaredService, Loaded},
 };
 use package_broker_crds::{
@@ -65,6 +67,17 @@ impl Replica {
 
     /// Puts in force what is declared now. A repository that cannot be used stays as it was in force.
     pub(crate) async fn adopt(&self) -> anyhow::Result<Arc<Installation>> {
+        let (spec, installation) = self.installation().await?;
+        let configured = self.engine.configure(&spec)?;
+        let installation = self.broker().repositories.adopt(installation).await?;
+        self.engine.installed(configured);
+        Ok(installation)
+    }
+
+    /// What is declared now.
+    async fn installation(&self) -> anyhow::Result<(PackageBrokerSpec, Installation)> {
+        // Before the rest, so that nothing is decided under an older one than this says.
+        let revision = self.broker().database.revisions().await?.declared;
         let Some(text) = self.declared.installation().await? else {
             bail!(
                 "nothing is declared in this database yet; declare manifests with `package-broker apply`"
@@ -86,11 +99,8 @@ impl Replica {
             let kept = before.repository(&problem.name);
             repositories.extend(kept.map(|kept| Repository::clone(kept)));
         }
-        let configured = self.engine.configure(&spec)?;
         let installation = installation::installation(&spec, repositories, url);
-        let installation = self.broker().repositories.adopt(installation).await?;
-        self.engine.installed(configured);
-        Ok(installation)
+        Ok((spec, installation.declared_at(revision)))
     }
 
     /// Puts in force what is declared, as soon as something is.
@@ -142,16 +152,15 @@ impl Replica {
                 "PackageBroker \"{name}\": spec.externalUrl is required where several processes serve; set it to the URL that clients use"
             );
         };
-        let repositories = installation::repositories(desired);
-        let installation = installation::installation(spec, repositories.clone(), url);
         let data = self.engine.data();
-        let tokens = tokens::declared(desired, data, installation.urls().base())?;
+        let tokens = tokens::declared(desired, data, DistUrls::new(url).base())?;
         self.broker().tokens.restrict(&tokens).await?;
-        self.declared
-            .declare_installation(&write(&desired.broker))
-            .await?;
+        let text = write(&desired.broker);
+        self.declared.declare_installation(&text).await?;
+        let repositories = installation::repositories(desired);
         let redeclared = self.declared.declare(&repositories).await?;
-        let configured = self.engine.configure(spec)?;
+        let (spec, installation) = self.installation().await?;
+        let configured = self.engine.configure(&spec)?;
         self.broker().repositories.install(installation).await?;
         self.engine.installed(configured);
         self.broker().tokens.replace(tokens).await?;

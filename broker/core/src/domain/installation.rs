@@ -34,6 +34,7 @@ pub struct Installation {
     repositories: Vec<Arc<Repository>>,
     claims: Vec<NamePattern>,
     limits: Limits,
+    declared: Option<i64>,
 }
 
 impl Installation {
@@ -64,7 +65,20 @@ impl Installation {
             repositories,
             claims,
             limits,
+            declared: None,
         }
+    }
+
+    /// Itself, as the one that was declared in the database at this revision.
+    #[must_use]
+    pub fn declared_at(mut self, revision: i64) -> Self {
+        self.declared = Some(revision);
+        self
+    }
+
+    /// The revision at which this was declared in the database, if it was.
+    pub fn declared(&self) -> Option<i64> {
+        self.declared
     }
 
     /// Takes over the repositories of `before` whose settings stand, so that they are known to be the same.

@@ -159,6 +159,9 @@ pub struct Published {
 pub struct Changes {
     /// Every change up to this revision is taken into account in these.
     pub seen: Revision,
+    /// Decided under the installation that was declared at this revision: once another one is declared, the changes are
+    /// refused with [`DatabaseError::Outdated`].
+    pub declared: Option<Revision>,
     /// Made under this claim: once that is over, the changes are refused with [`DatabaseError::Fenced`].
     pub fence: Option<Fence>,
     /// Packages to write, by repository.
@@ -169,6 +172,14 @@ pub struct Changes {
     pub publish: Vec<Publication>,
     /// Names that nobody has any more.
     pub withdraw: Vec<PackageName>,
+}
+
+impl Changes {
+    /// Whether they were decided under the installation that is declared, or do not depend on it.
+    pub fn fit(&self, now: &Revisions) -> bool {
+        self.declared
+            .is_none_or(|declared| declared == now.declared)
+    }
 }
 
 /// A package's new content.

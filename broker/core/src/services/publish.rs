@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -26,7 +27,9 @@ use crate::{
     },
     ports::{
         cache::{Cache, Change},
-        database::{Changes, Database, DatabaseError, Fence, Held, Publication, PutPackage},
+        database::{
+            Changes, Database, DatabaseError, Fence, Held, Publication, PutPackage, Revision,
+        },
     },
     telemetry::Telemetry,
 };
@@ -36,6 +39,8 @@ pub const BATCH: usize = 256;
 
 /// How often a change is decided anew because another process changed the same packages first.
 const MAX_TRIES: u32 = 20;
+/// How long a change waits for an installation that another process has declared to be in force here.
+const ADOPTION: Duration = Duration::from_secs(5);
 
 /// Writes what is served, one writer at a time.
 pub struct Publisher {
@@ -123,10 +128,6 @@ impl Publisher {
         fence: Option<Fence>,
     ) -> Result<(), DatabaseError> {
         let turn = self.turn().await;
-        if self.catalog.installation().repository(repository).is_none() {
-            // It was removed while it was being read.
-            return Ok(());
-        }
         self.telemetry.packages_written.add(prepared.len() as u64);
         let intent = Intent::Put(repository, &prepared);
         self.carry_out(intent, fence, turn).await.map(drop)
@@ -193,23 +194,47 @@ impl Publisher {
         for attempt in 0..MAX_TRIES {
             let mut changes = self.decide(&intent).await?;
             changes.fence = fence;
+            let declared = changes.declared;
             if attempt > 0 && fence.is_none() {
                 self.leave_out_what_others_put(&mut changes);
             }
             match self.commit(changes, turn).await? {
                 Outcome::Done(turn) => return Ok(turn),
-                Outcome::Outdated(back) => turn = back,
+                Outcome::Outdated(back) => turn = self.up_to_date(declared, back).await?,
             }
         }
         Err(DatabaseError::Outdated)
     }
 
+    /// Waits for the installation that is declared by now, if that is why what was decided under another one is
+    /// outdated. Others may write meanwhile.
+    async fn up_to_date(
+        &self,
+        decided_under: Option<Revision>,
+        turn: Turn,
+    ) -> Result<Turn, DatabaseError> {
+        let declared = Some(self.database.revisions().await?.declared);
+        if decided_under.is_none() || decided_under == declared {
+            return Ok(turn);
+        }
+        drop(turn);
+        let until = Instant::now() + ADOPTION;
+        while self.catalog.installation().declared() == decided_under && Instant::now() < until {
+            tokio::time::sleep(ADOPTION / 100).await;
+        }
+        Ok(self.turn().await)
+    }
+
     async fn decide(&self, intent: &Intent<'_>) -> Result<Changes, DatabaseError> {
+        let installation = self.catalog.installation();
         let mut changes = Changes {
             seen: self.catalog.seen(),
+            declared: installation.declared(),
             ..Changes::default()
         };
         match *intent {
+            // It was removed while it was being read.
+            Intent::Put(repository, _) if installation.repository(repository).is_none() => {}
             Intent::Put(repository, prepared) => {
                 for prepared in prepared {
                     self.decide_put(repository, prepared, &mut changes).await?;

@@ -1,5 +1,7 @@
 //! Replicas serve the same, and follow what other processes change.
 
+use std::time::Duration;
+
 use package_broker_e2e::broker::Broker;
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::http::{Answer, get};
@@ -162,4 +164,33 @@ fn composer_installs_through_a_balancer() {
         installed.stderr,
         balancer.log()
     );
+}
+
+#[test]
+fn a_repository_removed_during_its_sync_leaves_nothing() {
+    let installation = Installation::new();
+    let upstream = Upstream::listed();
+    for number in 0..60 {
+        upstream.release(&format!("acme/lib{number}"), "1.0.0");
+    }
+    upstream.delay(Duration::from_millis(100));
+    let none = manifests(&json!({}));
+    installation.apply(&with_upstream(&upstream), URL);
+    let replica = installation.serve("one");
+    let list = || json_of(&ask(&replica, "all", "/list.json"))["packageNames"].clone();
+    let count = || list().as_array().map_or(0, Vec::len);
+    std::thread::scope(|scope| {
+        let syncing = scope.spawn(|| installation.run(&["sync", "team"]));
+        eventually("the first packages", || (count() > 0).then_some(()));
+        installation.apply(&none, URL);
+        let finished = syncing.join().unwrap();
+        assert_eq!(finished.code(), 1, "{}", finished.stdout);
+    });
+    eventually("the end of the packages", || (count() == 0).then_some(()));
+    let status = installation.run(&["status", "--output", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["packages"], 0, "{status}");
+    // What is stored is what is served: it does not come back with the manifest before it is read.
+    let again = installation.run(&["sync", "team"]);
+    assert_eq!(again.code(), 1);
 }

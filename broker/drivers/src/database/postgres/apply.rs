@@ -33,6 +33,9 @@ impl Postgres {
                 ..Applied::default()
             });
         }
+        if !changes.fit(&clock.revisions) {
+            return Err(Fault::Outdated);
+        }
         claim::check(&mut transaction, changes.fence).await?;
         refuse_outdated(&mut transaction, &names, changes.seen).await?;
         remove_packages(&mut transaction, &changes.remove).await?;

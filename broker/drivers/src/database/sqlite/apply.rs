@@ -37,6 +37,9 @@ impl Sqlite {
                 ..Applied::default()
             });
         }
+        if !changes.fit(&clock.revisions) {
+            return Err(Fault::Outdated);
+        }
         self.claims.check(changes.fence)?;
         refuse_outdated(&mut transaction, &names, changes.seen).await?;
         remove_packages(&mut transaction, &changes.remove).await?;

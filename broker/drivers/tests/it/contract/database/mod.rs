@@ -183,6 +183,7 @@ macro_rules! every_promise {
             revisions::a_delta_is_what_changed_since,
             revisions::each_part_has_its_own,
             revisions::of_many_writers_none_overwrites_what_it_has_not_seen,
+            revisions::what_was_decided_under_another_installation_is_refused,
             stamps::a_changed_document_gets_a_later_stamp,
             stamps::a_document_with_the_same_digest_keeps_its_stamp,
             stamps::a_name_that_comes_back_is_later_than_its_absence,

@@ -143,3 +143,28 @@ pub(crate) async fn each_part_has_its_own(database: &dyn Database) {
     before.declared += 2;
     assert_eq!(database.revisions().await.unwrap(), before);
 }
+
+pub(super) async fn what_was_decided_under_another_installation_is_refused(
+    database: &dyn Database,
+) {
+    let put_under = |declared| Changes {
+        put: vec![put("team", "acme/lib", &["1.0.0"])],
+        declared,
+        ..Changes::default()
+    };
+    let mut changes = put_under(Some(0));
+    database.apply(&changes, Stamp(1_000)).await.unwrap();
+    changes.seen = database.revisions().await.unwrap().packages;
+    assert!(database.declare_installation("another").await.unwrap());
+    let refused = database.apply(&changes, Stamp(2_000)).await;
+    assert!(
+        matches!(refused, Err(DatabaseError::Outdated)),
+        "{refused:?}"
+    );
+    changes.declared = Some(database.revisions().await.unwrap().declared);
+    database.apply(&changes, Stamp(3_000)).await.unwrap();
+    changes.seen = database.revisions().await.unwrap().packages;
+    // Of an installation that is declared nowhere there is nothing to check.
+    changes.declared = None;
+    database.apply(&changes, Stamp(4_000)).await.unwrap();
+}
