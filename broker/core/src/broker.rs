@@ -12,8 +12,9 @@ use crate::{
     },
     services::{
         catalog::Catalog, dist::DistService, documents::Documents, follow::Follower,
-        package::PackageService, publish::Publisher, repository::RepositoryService,
-        search::SearchService, token::TokenService, view::ViewService,
+        limit::LimitService, package::PackageService, publish::Publisher,
+        repository::RepositoryService, search::SearchService, token::TokenService,
+        view::ViewService,
     },
     sync::SyncService,
     telemetry::Telemetry,
@@ -36,6 +37,8 @@ pub struct Ports {
 pub struct Broker {
     /// Who asks.
     pub tokens: Arc<TokenService>,
+    /// How often.
+    pub limits: LimitService,
     /// The state everything is kept in.
     pub database: Arc<dyn Database>,
     /// Root files and lists.
@@ -109,6 +112,7 @@ impl Broker {
             Arc::clone(&cache),
             Arc::clone(&telemetry),
         ));
+        let limits = LimitService::new(Arc::clone(&cache), Arc::clone(&telemetry));
         let follower = Follower::new(
             Arc::clone(&database),
             cache,
@@ -120,6 +124,7 @@ impl Broker {
         Ok(Self {
             database: Arc::clone(&database),
             tokens,
+            limits,
             follower,
             views: Arc::new(ViewService::new(database, Arc::clone(&catalog))),
             packages,

@@ -50,4 +50,8 @@ pub struct Telemetry {
     pub packages_written: Counter,
     /// Requests with a token that is unknown, expired or malformed.
     pub auth_failures: Counter,
+    /// Requests refused because a token or an address had made too many.
+    pub over_limit: Counter,
+    /// Requests whose limit was kept in this process alone, as the cache did not answer.
+    pub limits_alone: Counter,
 }

@@ -6,16 +6,19 @@ use super::{
     metadata::DistUrls,
     names::RepositoryName,
     patterns::{NamePattern, any_matches},
+    quota::Quota,
     repository::Repository,
 };
 
-/// The bounds of what is fetched and kept.
+/// The bounds of what is fetched, kept and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest archive, in bytes.
     pub max_archive_size: u64,
     /// How many packages of one repository are read at once.
     pub max_concurrent: usize,
+    /// The requests that one client address may make; nothing means any number.
+    pub per_address: Option<Quota>,
 }
 
 impl Default for Limits {
@@ -23,6 +26,7 @@ impl Default for Limits {
         Self {
             max_archive_size: 512 << 20,
             max_concurrent: 4,
+            per_address: None,
         }
     }
 }

@@ -2,12 +2,16 @@
 
 pub mod archive;
 pub mod declared;
+pub mod bounded;
+pub mod buckets;
 pub mod installation;
 pub mod integrity;
 pub mod keyring;
 pub mod metadata;
 pub mod names;
 pub mod patterns;
+pub mod permissions;
+pub mod quota;
 pub mod repository;
 pub mod scope;
 pub mod sealed;

@@ -367,7 +367,7 @@ pub struct TokenRecord {
     pub name: String,
     /// SHA-256 of the token.
     pub hash: TokenHash,
-    /// The scope as JSON ([`Scope`](crate::domain::scope::Scope)).
+    /// What it allows as JSON ([`Permissions`](crate::domain::permissions::Permissions)).
     pub grant: String,
     /// When it stops working.
     pub expires_at: Option<jiff::Timestamp>,

@@ -1,6 +1,6 @@
 //! The use cases, written against the ports.
 //!
-//! A request goes through [`token`] (who asks), then [`package`], [`view`] or [`dist`] (what they get). A sync and a
+//! A request goes through [`limit`] (how often) and [`token`] (who asks), then [`package`], [`view`] or [`dist`] (what they get). A sync and a
 //! change of manifests end in [`publish`], the one place that writes what is served. [`catalog`] is the memory all of
 //! them share.
 
@@ -12,6 +12,7 @@ pub mod dist;
 pub mod documents;
 pub mod flight;
 pub mod follow;
+pub mod limit;
 pub mod outline;
 pub mod package;
 pub mod publish;

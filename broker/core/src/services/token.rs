@@ -13,6 +13,8 @@ use tokio::sync::Mutex;
 use super::catalog::Dated;
 use crate::{
     domain::{
+        permissions::Permissions,
+        quota::Quota,
         scope::Scope,
         stamp::Stamp,
         token::{PREFIX, TokenHash},
@@ -42,6 +44,8 @@ pub struct Grant {
     pub view: [u8; 32],
     /// The floor of every `Last-Modified` it is shown.
     pub floor: Dated,
+    /// The requests it may make; nothing means any number.
+    pub quota: Option<Quota>,
     hash: TokenHash,
     expires_at: Option<jiff::Timestamp>,
 }
@@ -119,7 +123,10 @@ impl TokenService {
 
     /// Puts withdrawals and changes in force, but adds no new token: what is no longer declared stops at once, also if
     /// that cannot be stored.
-    pub async fn restrict(&self, tokens: &[(TokenRecord, Scope)]) -> Result<(), DatabaseError> {
+    pub async fn restrict(
+        &self,
+        tokens: &[(TokenRecord, Permissions)],
+    ) -> Result<(), DatabaseError> {
         let grants = self.grants.load_full();
         if grants.is_empty() {
             // Nothing is in force yet. What is stored keeps its floors until it is known what is declared.
@@ -128,7 +135,7 @@ impl TokenService {
         let known = tokens
             .iter()
             .filter(|(record, _)| grants.contains_key(&record.hash));
-        let known: Vec<(TokenRecord, Scope)> = known.cloned().collect();
+        let known: Vec<(TokenRecord, Permissions)> = known.cloned().collect();
         if known.len() < grants.len() {
             let stay = |hash: &TokenHash| known.iter().any(|(record, _)| record.hash == *hash);
             let left = grants.iter().filter(|(hash, _)| stay(hash));
@@ -139,14 +146,17 @@ impl TokenService {
     }
 
     /// Makes the valid tokens exactly these: stored first, then in force.
-    pub async fn replace(&self, tokens: Vec<(TokenRecord, Scope)>) -> Result<(), DatabaseError> {
+    pub async fn replace(
+        &self,
+        tokens: Vec<(TokenRecord, Permissions)>,
+    ) -> Result<(), DatabaseError> {
         let records: Vec<TokenRecord> = tokens.iter().map(|(record, _)| record.clone()).collect();
         let _turn = self.turn.lock().await;
         let floors = self.database.replace_tokens(&records, Stamp::now()).await?;
         let grants = tokens
             .into_iter()
             .zip(floors)
-            .map(|((record, scope), floor)| grant(record, scope, floor));
+            .map(|((record, permissions), floor)| grant(record, permissions, floor));
         self.grants.store(Arc::new(grants.collect()));
         if let Err(error) = self.cache.announce(Change::Everything).await {
             tracing::debug!(%error, "other replicas will notice the change later");
@@ -159,12 +169,12 @@ impl TokenService {
         let _turn = self.turn.lock().await;
         let mut grants = HashMap::new();
         for (record, floor) in self.database.tokens().await? {
-            let scope =
+            let permissions =
                 serde_json::from_str(&record.grant).map_err(|error| DatabaseError::Corrupt {
-                    what: format!("the scope of token {}", record.name),
+                    what: format!("what the token {} allows", record.name),
                     problem: error.to_string(),
                 })?;
-            let (hash, grant) = grant(record, scope, floor);
+            let (hash, grant) = grant(record, permissions, floor);
             grants.insert(hash, grant);
         }
         self.grants.store(Arc::new(grants));
@@ -223,11 +233,13 @@ impl TokenService {
     }
 }
 
-fn grant(record: TokenRecord, scope: Scope, floor: Stamp) -> (TokenHash, Arc<Grant>) {
+fn grant(record: TokenRecord, permissions: Permissions, floor: Stamp) -> (TokenHash, Arc<Grant>) {
+    let Permissions { scope, quota } = permissions;
     let grant = Grant {
         token: record.name,
         view: scope.view(),
         scope,
+        quota,
         floor: floor.into(),
         hash: record.hash,
         expires_at: record.expires_at,
@@ -240,7 +252,7 @@ fn pause(failures: u64) -> Duration {
 }
 
 /// What one client may have for itself: an IPv4 address, or the first 64 bits of an IPv6 one.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()

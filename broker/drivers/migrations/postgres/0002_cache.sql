@@ -10,3 +10,15 @@ CREATE UNLOGGED TABLE counters (
 ) WITH (fillfactor = 50);
 
 CREATE INDEX counters_by_end ON counters (ends);
+
+-- When the bucket of a key is full again. `expires` is some time after that, and moves seldom: an index over what is
+-- written with each request would keep the row from being overwritten in its page.
+CREATE UNLOGGED TABLE quotas (
+    key      text COLLATE "C" PRIMARY KEY,
+    full_at  timestamptz NOT NULL,
+    -- Whether the last request was allowed.
+    allowed  boolean NOT NULL,
+    expires  timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE INDEX quotas_by_end ON quotas (expires);

@@ -16,6 +16,7 @@ mod factory;
 mod fetcher;
 #[cfg(test)]
 mod git;
+mod limits;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]

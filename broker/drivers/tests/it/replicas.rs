@@ -14,6 +14,7 @@ use package_broker_core::{
         metadata::Channel,
         names::RepositoryName,
         patterns::{NameFilter, NamePattern},
+        permissions::Permissions,
         repository::{Repository, SourceKind},
         scope::Scope,
         token::{self, TokenHash},
@@ -166,14 +167,14 @@ fn installation(repositories: &[Repository]) -> Installation {
     )
 }
 
-fn record(name: &str, token: &SecretString, scope: &Scope) -> (TokenRecord, Scope) {
+fn record(name: &str, token: &SecretString, scope: &Scope) -> (TokenRecord, Permissions) {
     let record = TokenRecord {
         name: name.to_owned(),
         hash: TokenHash::of(token.expose_secret()),
         grant: serde_json::to_string(scope).unwrap(),
         expires_at: None,
     };
-    (record, scope.clone())
+    (record, scope.clone().into())
 }
 
 fn empty_database() -> (Options, Arc<Server>) {

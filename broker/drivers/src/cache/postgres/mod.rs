@@ -1,10 +1,11 @@
-//! Counters and word of changes in PostgreSQL (14 or newer), for an installation that has no Redis: the database that
+//! Counters, buckets and word of changes in PostgreSQL (14 or newer), for an installation that has no Redis: the database that
 //! is there anyway, over connections of its own.
 //!
 //! What is in the database:
 //!
 //! ```text
 //! counters                       unlogged table: events in the window of each key
+//! quotas                         unlogged table: when the bucket of each key is full again
 //! package_broker_changes         channel: word of changes to all replicas, see `remote::message`
 //! package_broker_echo_REPLICA    channel: a replica proves to itself that its connections work
 //! ```
@@ -24,7 +25,10 @@ mod sweep;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use package_broker_core::ports::cache::{Cache, CacheError, Change};
+use package_broker_core::{
+    domain::quota::{Quota, Taken},
+    ports::cache::{Cache, CacheError, Change},
+};
 use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -48,7 +52,7 @@ type Fault = remote::Fault<sqlx::Error>;
 
 /// The cache of replicas that share a PostgreSQL database and nothing else.
 ///
-/// - [`count`](Cache::count) is exact across replicas: one statement, on the server's clock.
+/// - [`count`](Cache::count) and [`take`](Cache::take) are exact across replicas: one statement, on the server's clock.
 /// - [`announce`](Cache::announce) returns when this replica has heard its own word; the others hear it about then.
 ///   A word that could not be sent is owed: when the server is back, `Everything` is announced to all replicas. A long
 ///   list of packages is heard as several changes, a very long one as `Everything`.
@@ -89,6 +93,10 @@ impl Cache for Postgres {
     async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
         let window = window.clamp(Duration::from_millis(1), MAX_WINDOW);
         self.server.count(&key::short(key), window).await
+    }
+
+    async fn take(&self, key: &str, quota: Quota) -> Result<Taken, CacheError> {
+        self.server.take(&key::short(key), quota).await
     }
 
     async fn announce(&self, change: Change) -> Result<(), CacheError> {

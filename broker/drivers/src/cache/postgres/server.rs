@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use package_broker_core::ports::cache::{CacheError, Change};
+use package_broker_core::{
+    domain::quota::{Quota, Taken},
+    ports::cache::{CacheError, Change},
+};
 use sqlx::postgres::{PgConnectOptions, PgListener};
 
 use super::{
@@ -21,6 +24,29 @@ const MAX_PAYLOAD: usize = 7_900;
 
 /// Messages of one change. More packages are sent as "everything".
 const MAX_PARTS: usize = 8;
+
+/// Counts an event of $1 in a window of $2 microseconds. One that was opened before the clock was put back ends no later
+/// than one that opens now.
+const COUNT: &str = "\
+    INSERT INTO counters AS kept (key, events, ends) VALUES ($1, 1, now() + $2 * interval '1 microsecond') \
+    ON CONFLICT (key) DO UPDATE SET \
+        events = CASE WHEN kept.ends > now() THEN kept.events + 1 ELSE 1 END, \
+        ends = CASE WHEN kept.ends > now() THEN least(kept.ends, excluded.ends) ELSE excluded.ends END \
+    RETURNING events";
+
+/// Takes one request, of a cost of $2 microseconds, out of the bucket of $1, of a depth of $3: see `domain::quota` for
+/// the terms. Returns whether there was one, and the debt. The clock is read once the row is locked: who waits for it
+/// must not see an earlier time than who had it before.
+const TAKE: &str = "\
+    INSERT INTO quotas AS kept (key, full_at, allowed, expires) \
+    VALUES ($1, clock_timestamp() + $2 * interval '1 microsecond', true, now() + interval '20 minutes') \
+    ON CONFLICT (key) DO UPDATE SET (full_at, allowed, expires) = ( \
+        SELECT after, fits, date_bin('10 minutes', after, 'epoch') + interval '10 minutes' \
+        FROM (SELECT clock_timestamp() AS now) AS clock, \
+        LATERAL (SELECT least(greatest(kept.full_at, now), now + $3 * interval '1 microsecond') AS before) AS bucket, \
+        LATERAL (SELECT before + ($2 - $3) * interval '1 microsecond' <= now AS fits) AS room, \
+        LATERAL (SELECT CASE WHEN fits THEN before + $2 * interval '1 microsecond' ELSE before END AS after) AS next) \
+    RETURNING allowed, (extract(epoch FROM greatest(full_at - clock_timestamp(), interval '0')) * 1000000)::bigint";
 
 pub(super) struct Server {
     options: PgConnectOptions,
@@ -41,27 +67,35 @@ impl Server {
     }
 
     pub(super) async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
-        let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
         let count = async |commands: Commands| {
-            let counted = commands.run(async |connection| {
-                // A window that was opened before the clock was put back ends no later than one that opens now.
-                sqlx::query_scalar::<_, i64>(
-                    "INSERT INTO counters AS kept (key, events, ends) \
-                     VALUES ($1, 1, now() + $2 * interval '1 microsecond') \
-                     ON CONFLICT (key) DO UPDATE SET \
-                     events = CASE WHEN kept.ends > now() THEN kept.events + 1 ELSE 1 END, \
-                     ends = CASE WHEN kept.ends > now() THEN least(kept.ends, excluded.ends) ELSE excluded.ends END \
-                     RETURNING events",
-                )
-                .bind(key)
-                .bind(micros)
-                .fetch_one(connection)
-                .await
-            });
-            Ok(counted.await?.unsigned_abs())
+            let count = async |connection: &mut _| {
+                let counted = sqlx::query_scalar::<_, i64>(COUNT).bind(key);
+                counted
+                    .bind(micros(window.as_micros()))
+                    .fetch_one(connection)
+                    .await
+            };
+            Ok(commands.run(count).await?.unsigned_abs())
         };
         self.call(count, || ()).await
     }
+
+    pub(super) async fn take(&self, key: &str, quota: Quota) -> Result<Taken, CacheError> {
+        let take = async |commands: Commands| {
+            let take = async |connection: &mut _| {
+                let taken = sqlx::query_as::<_, (bool, i64)>(TAKE).bind(key);
+                let taken = taken.bind(micros(quota.cost())).bind(micros(quota.depth()));
+                taken.fetch_one(connection).await
+            };
+            let (allowed, debt) = commands.run(take).await?;
+            Ok(quota.taken(allowed, debt.unsigned_abs()))
+        };
+        self.call(take, || ()).await
+    }
+}
+
+fn micros(micros: impl TryInto<i64>) -> i64 {
+    micros.try_into().unwrap_or(i64::MAX)
 }
 
 impl remote::Server for Server {

@@ -1,18 +1,20 @@
-//! Counters and word of changes in Redis (6 or newer) or Valkey: one server, a master that Sentinel elects, or a
+//! Counters, buckets and word of changes in Redis (6 or newer) or Valkey: one server, a master that Sentinel elects, or a
 //! cluster.
 //!
 //! What is on the server, under the prefix of the installation (`package-broker:` unless set):
 //!
 //! ```text
 //! PREFIX count:KEY          key: events in the window of KEY; expires with the window
+//! PREFIX quota:KEY          key: when the bucket of KEY is full again, in microseconds since the Unix epoch on the
+//!                           server's clock; expires then
 //! PREFIX probe              key: written with nothing, so that it never exists; shows that writes are taken
 //! PREFIX changes:DB         channel: word of changes to all replicas, see `message`
 //! PREFIX echo:{PREFIX changes:DB}:REPLICA
 //!                           channel: a replica proves to itself that both its connections work
 //! ```
 //!
-//! A user of an ACL needs `~PREFIX* &PREFIX* +set +incr +setrange +multi +exec +publish +subscribe +select`, behind
-//! Sentinels also `+role`, in a cluster also `+ping +asking +cluster|slots`.
+//! A user of an ACL needs `~PREFIX* &PREFIX* +get +set +incr +setrange +multi +exec +eval +time +publish +subscribe
+//! +select`, behind Sentinels also `+role`, in a cluster also `+ping +asking +cluster|slots`.
 //!
 //! How the connections are kept, and what a server that is down costs, is the same for every server: see `remote`.
 
@@ -26,7 +28,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ::redis::RedisError;
 use async_trait::async_trait;
-use package_broker_core::ports::cache::{Cache, CacheError, Change};
+use package_broker_core::{
+    domain::quota::{Quota, Taken},
+    ports::cache::{Cache, CacheError, Change},
+};
 use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -52,7 +57,8 @@ type Fault = remote::Fault<RedisError>;
 
 /// The cache of replicas that share a Redis or a Valkey.
 ///
-/// - [`count`](Cache::count) is exact across replicas: one transaction, one round trip.
+/// - [`count`](Cache::count) and [`take`](Cache::take) are exact across replicas: one transaction or script, one round
+///   trip.
 /// - [`announce`](Cache::announce) returns when this replica has heard its own word; the others hear it about then.
 ///   A word that could not be sent is owed: when the server is back, `Everything` is announced to all replicas.
 /// - Whenever the connections were made anew, the receivers of [`changes`](Cache::changes) hear
@@ -84,9 +90,9 @@ impl Redis {
         })
     }
 
-    /// Where `key` is counted.
-    fn counter(&self, key: &str) -> String {
-        format!("{}count:{}", self.prefix, key::short(key))
+    /// Where what `kind` says of `key` is kept.
+    fn key(&self, kind: &str, key: &str) -> String {
+        format!("{}{kind}:{}", self.prefix, key::short(key))
     }
 }
 
@@ -103,7 +109,11 @@ impl fmt::Debug for Redis {
 impl Cache for Redis {
     async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
         let window = window.clamp(Duration::from_millis(1), MAX_WINDOW);
-        self.server.count(self.counter(key), window).await
+        self.server.count(self.key("count", key), window).await
+    }
+
+    async fn take(&self, key: &str, quota: Quota) -> Result<Taken, CacheError> {
+        self.server.take(self.key("quota", key), quota).await
     }
 
     async fn announce(&self, change: Change) -> Result<(), CacheError> {

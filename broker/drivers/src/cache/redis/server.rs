@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures::StreamExt;
-use package_broker_core::ports::cache::{CacheError, Change};
+use package_broker_core::{
+    domain::quota::{Quota, Taken},
+    ports::cache::{CacheError, Change},
+};
 use redis::{Pipeline, RedisError, aio::PubSub};
 use tokio::time::timeout;
 
@@ -17,6 +20,9 @@ use super::{
     options::OptionsError,
 };
 use crate::cache::remote::{self, Line, Link, Server as _, message};
+
+/// Sent whole each time: the server keeps it compiled, and after a restart there is nothing to make up for.
+const TAKE: &str = include_str!("take.lua");
 
 pub(super) struct Server {
     target: Target,
@@ -63,6 +69,19 @@ impl Server {
             )
             .await?;
         Ok(events)
+    }
+
+    pub(super) async fn take(&self, key: String, quota: Quota) -> Result<Taken, CacheError> {
+        let mut pipeline = redis::pipe();
+        let take = pipeline.cmd("EVAL").arg(TAKE).arg(1).arg(&key);
+        take.arg(quota.cost()).arg(quota.depth());
+        let ((allowed, debt),): ((bool, u64),) = self
+            .call(
+                |commands| commands.run(pipeline),
+                || *self.suspect() = Some(key),
+            )
+            .await?;
+        Ok(quota.taken(allowed, debt))
     }
 
     fn suspect(&self) -> MutexGuard<'_, Option<String>> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use package_broker_core::{
-    domain::names::PackageName,
+    domain::{names::PackageName, quota::Quota},
     ports::cache::{Cache, Change},
 };
 use tokio::{
@@ -78,6 +78,100 @@ mod counting {
     }
 }
 
+mod taking {
+    use super::*;
+
+    pub(crate) async fn a_bucket_is_emptied_one_by_one(cache: &dyn Cache) {
+        let quota = Quota::per_hour(60);
+        for remaining in (0..60).rev() {
+            let taken = cache.take("a", quota).await.unwrap();
+            assert!(taken.allowed);
+            assert_eq!(taken.remaining, remaining);
+            assert_eq!(taken.retry_after, Duration::ZERO);
+            let full_after = HOUR - Duration::from_mins(1) * remaining;
+            assert!(taken.full_after <= full_after, "{taken:?}");
+            assert!(taken.full_after > full_after - PATIENCE, "{taken:?}");
+        }
+        for _ in 0..3 {
+            let refused = cache.take("a", quota).await.unwrap();
+            assert!(!refused.allowed && refused.remaining == 0, "{refused:?}");
+            assert!(refused.retry_after <= Duration::from_mins(1));
+            assert!(refused.retry_after > Duration::from_secs(20), "{refused:?}");
+            assert!(refused.full_after <= HOUR && refused.full_after > HOUR - PATIENCE * 2);
+        }
+    }
+
+    pub(crate) async fn keys_have_buckets_and_counters_of_their_own(cache: &dyn Cache) {
+        let quota = Quota::per_hour(60);
+        let long = "k".repeat(10_000);
+        for key in ["a", "b", "", "#", "{a}", "a\0", &long] {
+            assert_eq!(cache.take(key, quota).await.unwrap().remaining, 59, "{key}");
+            assert_eq!(cache.count(key, HOUR).await.unwrap(), 1, "{key}");
+            assert_eq!(cache.take(key, quota).await.unwrap().remaining, 58, "{key}");
+        }
+    }
+
+    pub(crate) async fn who_waits_as_told_gets_one(cache: &dyn Cache) {
+        let quota = Quota::per_hour(7_200);
+        let mut last = cache.take("a", quota).await.unwrap();
+        while last.allowed {
+            let takers = (0..200).map(|_| cache.take("a", quota));
+            let taken = futures::future::join_all(takers).await;
+            last = taken.into_iter().next_back().unwrap().unwrap();
+        }
+        for _ in 0..3 {
+            assert!(last.retry_after <= Duration::from_millis(500), "{last:?}");
+            sleep(last.retry_after + Duration::from_millis(1)).await;
+            assert!(cache.take("a", quota).await.unwrap().allowed);
+            loop {
+                last = cache.take("a", quota).await.unwrap();
+                if !last.allowed {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn another_quota_finds_the_same_share_taken(cache: &dyn Cache) {
+        for _ in 0..30 {
+            cache.take("a", Quota::per_hour(60)).await.unwrap();
+        }
+        let taken = cache.take("a", Quota::per_hour(6_000)).await.unwrap();
+        assert!((2_999..=3_100).contains(&taken.remaining), "{taken:?}");
+        let taken = cache.take("a", Quota::per_hour(60)).await.unwrap();
+        assert_eq!(taken.remaining, 28);
+    }
+
+    /// However many take at once, over whatever handles.
+    pub(crate) async fn nobody_gets_more_than_there_is(handles: &[&dyn Cache]) {
+        let quota = Quota::per_hour(100);
+        let takers = (0..600).map(|number| handles[number % handles.len()].take("a", quota));
+        let started = Instant::now();
+        let taken = futures::future::join_all(takers).await;
+        // What was refilled meanwhile.
+        let refilled = started.elapsed().as_micros() / u128::from(quota.cost());
+        let mut remaining: Vec<u32> = taken
+            .into_iter()
+            .map(Result::unwrap)
+            .filter_map(|taken| taken.allowed.then_some(taken.remaining))
+            .collect();
+        let most = 100 + usize::try_from(refilled).unwrap();
+        assert!(
+            (100..=most).contains(&remaining.len()),
+            "{}",
+            remaining.len()
+        );
+        if refilled == 0 {
+            remaining.sort_unstable();
+            assert_eq!(remaining, (0..100).collect::<Vec<u32>>());
+        }
+    }
+
+    pub(crate) async fn none_of_many_takers_at_once_gets_too_much(cache: &dyn Cache) {
+        nobody_gets_more_than_there_is(&[cache]).await;
+    }
+}
+
 mod word {
     use super::*;
 
@@ -146,7 +240,7 @@ mod memory {
 
     use super::{super::promises, *};
 
-    const BOUND: usize = 64 << 10;
+    const BOUND: usize = 128 << 10;
 
     promises!(
         Memory::new(BOUND),
@@ -155,6 +249,11 @@ mod memory {
         counting::later_events_do_not_prolong_a_window,
         counting::many_keys_push_out_old_ones_not_new_ones,
         counting::none_of_many_events_at_once_is_lost,
+        taking::a_bucket_is_emptied_one_by_one,
+        taking::another_quota_finds_the_same_share_taken,
+        taking::keys_have_buckets_and_counters_of_their_own,
+        taking::none_of_many_takers_at_once_gets_too_much,
+        taking::who_waits_as_told_gets_one,
         word::a_change_reaches_every_receiver_in_order,
         word::a_receiver_hears_of_changes_from_then_on,
         word::a_receiver_that_lags_learns_so,

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use package_broker_core::ports::cache::{Cache, CacheError};
+use package_broker_core::{
+    domain::quota::Taken,
+    ports::cache::{Cache, CacheError},
+};
 use package_broker_drivers::{
     cache::postgres::{MAX_ROWS, Options, Postgres, RESPONSE},
     database::postgres::Postgres as Database,
@@ -24,6 +27,10 @@ struct Held {
 impl Cache for Held {
     async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
         self.cache.count(key, window).await
+    }
+
+    async fn take(&self, key: &str, quota: Quota) -> Result<Taken, CacheError> {
+        self.cache.take(key, quota).await
     }
 
     async fn announce(&self, change: Change) -> Result<(), CacheError> {
@@ -80,6 +87,11 @@ promises!(
     counting::later_events_do_not_prolong_a_window,
     counting::many_keys_push_out_old_ones_not_new_ones,
     counting::none_of_many_events_at_once_is_lost,
+    taking::a_bucket_is_emptied_one_by_one,
+    taking::another_quota_finds_the_same_share_taken,
+    taking::keys_have_buckets_and_counters_of_their_own,
+    taking::none_of_many_takers_at_once_gets_too_much,
+    taking::who_waits_as_told_gets_one,
     word::a_change_reaches_every_receiver_in_order,
     word::a_receiver_hears_of_changes_from_then_on,
     word::a_receiver_that_lags_learns_so,
@@ -103,6 +115,13 @@ async fn two_openings_share_counters_and_hear_each_other() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn takers_over_two_openings_get_no_more_than_there_is() {
+    let one = held().await;
+    let two = one.other().await;
+    taking::nobody_gets_more_than_there_is(&[&one, &two]).await;
+}
+
 #[tokio::test]
 async fn databases_keep_installations_apart() {
     let (one, two) = (held().await, held().await);
@@ -124,6 +143,12 @@ async fn any_key_is_counted_and_none_is_long() {
     }
     let rows = "SELECT count(*), max(length(key)) < 200, max(ends) <= now() + interval '1 hour' FROM counters";
     assert_eq!(held.sql(rows), "5|t|t");
+    for _ in 0..60 {
+        held.take("a", Quota::per_hour(60)).await.unwrap();
+        let kept =
+            "SELECT expires > full_at AND expires < full_at + interval '21 minutes' FROM quotas";
+        assert_eq!(held.sql(kept), "t");
+    }
 }
 
 #[tokio::test]
@@ -165,11 +190,17 @@ async fn rows_that_have_ended_go_and_so_do_those_that_are_too_many() {
     held.sql(&format!(
         "INSERT INTO counters SELECT 'ended-' || n, 1, now() FROM generate_series(1, 1500) n; \
          INSERT INTO counters SELECT 'first-' || n, 1, now() + interval '30 minutes' FROM generate_series(1, 2500) n; \
-         INSERT INTO counters SELECT 'last-' || n, 1, now() + interval '1 hour' FROM generate_series(1, {MAX_ROWS}) n"
+         INSERT INTO counters SELECT 'last-' || n, 1, now() + interval '1 hour' FROM generate_series(1, {MAX_ROWS}) n; \
+         INSERT INTO quotas SELECT 'ended-' || n, now(), true, now() FROM generate_series(1, 1500) n; \
+         INSERT INTO quotas SELECT 'last-' || n, now(), true, now() + interval '1 hour' \
+         FROM generate_series(1, {MAX_ROWS} + 1500) n"
     ));
     let deadline = Instant::now() + PATIENCE * 3;
     let left = format!("{MAX_ROWS}|last-1");
-    while held.sql("SELECT count(*), min(key) FROM counters") != left {
+    while held.sql("SELECT count(*), min(key) FROM counters") != left
+        || held.sql("SELECT count(*) FROM quotas WHERE key LIKE 'last-%' OR expires <= now()")
+            != MAX_ROWS.to_string()
+    {
         assert!(Instant::now() < deadline, "they stay");
         sleep(Duration::from_millis(200)).await;
     }
@@ -184,6 +215,29 @@ async fn a_window_of_a_clock_that_was_put_back_ends_nevertheless() {
     assert_eq!(held.count("a", window).await.unwrap(), 8);
     sleep(window).await;
     assert_eq!(held.count("a", window).await.unwrap(), 1);
+}
+
+/// As long as an update stays in its page, nothing has to be cleaned up after it.
+#[tokio::test]
+async fn a_bucket_in_use_leaves_no_rows_behind() {
+    let held = held().await;
+    for _ in 0..2_000 {
+        held.take("a", Quota::per_hour(1_000)).await.unwrap();
+    }
+    let updates =
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'quotas'";
+    let deadline = Instant::now() + PATIENCE;
+    let (all, in_page) = loop {
+        let found = held.sql(updates);
+        let (all, in_page) = found.split_once('|').unwrap();
+        let (all, in_page): (u32, u32) = (all.parse().unwrap(), in_page.parse().unwrap());
+        if all > 900 {
+            break (all, in_page);
+        }
+        assert!(Instant::now() < deadline, "{found}");
+        sleep(Duration::from_millis(200)).await;
+    };
+    assert!(in_page > all * 9 / 10, "{in_page} of {all}");
 }
 
 #[tokio::test]

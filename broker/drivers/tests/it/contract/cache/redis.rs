@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use package_broker_core::ports::cache::{Cache, CacheError};
+use package_broker_core::{
+    domain::quota::Taken,
+    ports::cache::{Cache, CacheError},
+};
 use package_broker_drivers::cache::redis::{Options, OptionsError, RESPONSE, Redis, UrlError};
 
 use super::{super::promises, server::*, *};
@@ -16,7 +19,7 @@ use crate::support::{
 mod groups;
 
 /// What a user of an ACL needs, as the driver's documentation says.
-const RIGHTS: &str = "~package-broker:* &package-broker:* +set +incr +setrange +multi +exec +publish +subscribe +select";
+const RIGHTS: &str = "~package-broker:* &package-broker:* +get +set +incr +setrange +multi +exec +eval +time +publish +subscribe +select";
 
 /// A cache, and the servers it needs for as long as it lives.
 struct Held {
@@ -28,6 +31,10 @@ struct Held {
 impl Cache for Held {
     async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
         self.cache.count(key, window).await
+    }
+
+    async fn take(&self, key: &str, quota: Quota) -> Result<Taken, CacheError> {
+        self.cache.take(key, quota).await
     }
 
     async fn announce(&self, change: Change) -> Result<(), CacheError> {
@@ -58,6 +65,11 @@ promises!(
     counting::later_events_do_not_prolong_a_window,
     counting::many_keys_push_out_old_ones_not_new_ones,
     counting::none_of_many_events_at_once_is_lost,
+    taking::a_bucket_is_emptied_one_by_one,
+    taking::another_quota_finds_the_same_share_taken,
+    taking::keys_have_buckets_and_counters_of_their_own,
+    taking::none_of_many_takers_at_once_gets_too_much,
+    taking::who_waits_as_told_gets_one,
     word::a_change_reaches_every_receiver_in_order,
     word::a_receiver_hears_of_changes_from_then_on,
     word::a_receiver_that_lags_learns_so,
@@ -82,6 +94,16 @@ async fn two_openings_share_counters_and_hear_each_other() {
         assert_eq!(next(heard).await, Ok(packages(1)));
         assert_eq!(next(heard).await, Ok(packages(2)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn takers_over_two_openings_get_no_more_than_there_is() {
+    let server = RedisServer::start();
+    let (one, two) = (
+        open(server.url("", "")).await,
+        open(server.url("", "")).await,
+    );
+    taking::nobody_gets_more_than_there_is(&[&one, &two]).await;
 }
 
 #[tokio::test]
@@ -117,18 +139,21 @@ async fn every_key_expires_and_none_is_long() {
     for key in ["", "plain", "{braces}", "#hash", &"long".repeat(10_000)] {
         for expected in 1..=2 {
             assert_eq!(cache.count(key, Duration::MAX).await.unwrap(), expected);
+            cache.take(key, Quota::per_hour(60)).await.unwrap();
         }
     }
-    assert!(server.command("INFO keyspace").contains("keys=5,expires=5"));
+    let keys = server.command("INFO keyspace");
+    assert!(keys.contains("keys=10,expires=10"), "{keys}");
     for key in server
         .command("KEYS *")
         .lines()
         .filter(|line| !line.starts_with(['$', '*', '+']))
     {
         assert!(
-            key.starts_with("package-broker:count:") && key.len() < 200,
+            key.starts_with("package-broker:count:") || key.starts_with("package-broker:quota:"),
             "{key}"
         );
+        assert!(key.len() < 200, "{key}");
         assert!(!key.contains('{'), "{key}");
     }
 }
@@ -158,6 +183,7 @@ async fn a_user_of_an_acl_needs_no_more_than_is_written() {
     let cache = open(server.url("broker:s3cr%2Ft@", "/1")).await;
     let mut changes = cache.changes();
     assert_eq!(cache.count("a", HOUR).await.unwrap(), 1);
+    assert!(cache.take("a", Quota::per_hour(60)).await.unwrap().allowed);
     cache.announce(packages(1)).await.unwrap();
     assert_eq!(next(&mut changes).await, Ok(packages(1)));
 

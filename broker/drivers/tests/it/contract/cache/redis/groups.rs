@@ -23,6 +23,11 @@ promises!(
     counting::events_are_counted_by_key,
     counting::a_window_ends_and_the_next_event_opens_another,
     counting::none_of_many_events_at_once_is_lost,
+    taking::a_bucket_is_emptied_one_by_one,
+    taking::another_quota_finds_the_same_share_taken,
+    taking::keys_have_buckets_and_counters_of_their_own,
+    taking::none_of_many_takers_at_once_gets_too_much,
+    taking::who_waits_as_told_gets_one,
     word::a_change_reaches_every_receiver_in_order,
     word::a_receiver_hears_of_changes_from_then_on,
 );
@@ -70,6 +75,9 @@ async fn nodes_of_a_cluster_share_counters_and_words() {
         let key = format!("key {number} {{tag}}");
         assert_eq!(one.count(&key, HOUR).await.unwrap(), 1);
         assert_eq!(two.count(&key, HOUR).await.unwrap(), 2);
+        let quota = Quota::per_hour(60);
+        assert_eq!(one.take(&key, quota).await.unwrap().remaining, 59);
+        assert_eq!(two.take(&key, quota).await.unwrap().remaining, 58);
     }
     for node in &nodes {
         assert!(
