@@ -53,6 +53,10 @@ pub struct AccessTokenSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
+    /// How many requests the bearer may make. Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+
     /// Secret with a token of your own. Default: a token is made for you.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_secret_ref: Option<ExistingSecretRef>,
@@ -91,6 +95,18 @@ impl TokenScopes {
     pub fn is_all(&self) -> bool {
         self.packages.is_empty() && self.repositories.is_empty()
     }
+}
+
+/// How many requests the bearer of a token may make.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Requests an hour, 60 to 10000000. So many may come at once; after them, they are allowed
+    /// again one by one, evenly over the hour. One more is answered with 429 and a `Retry-After`
+    /// of at most a minute. An update of a project with 200 packages takes 200 to 400 requests, an
+    /// install with an empty cache 200. Example: `20000`.
+    #[schemars(range(min = 60, max = 10_000_000))]
+    pub requests_per_hour: i32,
 }
 
 /// A Secret that holds a token.

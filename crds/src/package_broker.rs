@@ -4,10 +4,6 @@
     unreachable_pub,
     reason = "the derive of KubeSchema repeats each struct in a private scope"
 )]
-#![expect(
-    clippy::struct_field_names,
-    reason = "the names of the fields are the API that users write"
-)]
 
 use kube::{CustomResource, KubeSchema, core::Rule};
 use serde::{Deserialize, Serialize};
@@ -57,8 +53,8 @@ pub struct PackageBrokerSpec {
 
     /// Networks of the reverse proxies in front of the broker, in CIDR notation. A request from one
     /// of them counts for the address that the last untrusted entry of its X-Forwarded-For header
-    /// names; from everybody else the header is ignored. Used to slow down guessing of tokens by
-    /// address and in logs. Example: `["10.0.0.0/8"]`. Default: none.
+    /// names; from everybody else the header is ignored. Used to limit requests and to slow down
+    /// guessing of tokens by address, and in logs. Example: `["10.0.0.0/8"]`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -85,7 +81,7 @@ pub struct PackageBrokerSpec {
     #[serde(default)]
     pub sync: SyncLimits,
 
-    /// How much the registry takes in and keeps in memory.
+    /// How much the registry takes in, keeps in memory and answers.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -215,7 +211,7 @@ impl Default for SyncLimits {
     }
 }
 
-/// How much the registry takes in and keeps in memory.
+/// How much the registry takes in, keeps in memory and answers.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
@@ -231,6 +227,16 @@ pub struct Limits {
     /// Memory for rendered metadata documents, in bytes. Default: `64Mi`.
     #[serde(default = "Limits::default_cache_size")]
     pub document_cache_size: Quantity,
+
+    /// Requests that one client address may make an hour, whatever its tokens, wrong ones
+    /// included; 60 to 10000000. So many may come at once; after them, they are allowed again one
+    /// by one, evenly over the hour. One more is answered with 429 and a `Retry-After` of at most
+    /// a minute. IPv6 addresses count by their first 64 bits. Everybody behind one address shares
+    /// the limit: name your proxies in `spec.trustedProxies` first. Example: `100000`.
+    /// Default: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 10_000_000))]
+    pub requests_per_hour_per_address: Option<i32>,
 }
 
 impl Limits {
@@ -253,6 +259,7 @@ impl Default for Limits {
             max_archive_size: Self::default_archive_size(),
             max_metadata_size: Self::default_metadata_size(),
             document_cache_size: Self::default_cache_size(),
+            requests_per_hour_per_address: None,
         }
     }
 }

@@ -8,6 +8,8 @@ use package_broker_core::domain::{
     installation::{Installation, Limits},
     names::RepositoryName,
     patterns::{NameFilter, NamePattern},
+    permissions::Permissions,
+    quota::Quota,
     repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
     scope::Scope,
 };
@@ -38,6 +40,7 @@ pub(crate) fn installation(
     let limits = Limits {
         max_archive_size: spec.limits.max_archive_size.bytes(),
         max_concurrent: usize::try_from(spec.sync.max_concurrent).unwrap_or(1),
+        per_address: spec.limits.requests_per_hour_per_address.map(quota),
     };
     Installation::new(
         spec.external_url.as_deref().unwrap_or(default_url),
@@ -116,8 +119,21 @@ fn patterns<P: AsRef<str>>(patterns: &[P]) -> Vec<NamePattern> {
         .collect()
 }
 
-/// What an `AccessToken` may read.
-pub(crate) fn scope(token: &crds::AccessToken) -> Scope {
+fn quota(per_hour: i32) -> Quota {
+    // The schema has the same bounds.
+    Quota::per_hour(u32::try_from(per_hour).unwrap_or_default())
+}
+
+/// What an `AccessToken` allows.
+pub(crate) fn permissions(token: &crds::AccessToken) -> Permissions {
+    let limit = token.spec.rate_limit.as_ref();
+    Permissions {
+        scope: scope(token),
+        quota: limit.map(|limit| quota(limit.requests_per_hour)),
+    }
+}
+
+fn scope(token: &crds::AccessToken) -> Scope {
     // A grant is a scope to read in. A permission to do more needs a grant that says so.
     match token.spec.permission {
         crds::Permission::Read => {}

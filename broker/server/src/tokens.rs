@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use package_broker_core::{
     domain::{
-        scope::Scope,
+        permissions::Permissions,
         token::{self, TokenHash},
     },
     ports::database::TokenRecord,
@@ -20,15 +20,15 @@ use package_broker_crds::AccessToken;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::{drivers::make_private_folder, installation::scope, manifests::Desired};
+use crate::{drivers::make_private_folder, installation::permissions, manifests::Desired};
 
-/// The record and scope of every declared token. Tokens without a Secret are read from, or written to,
+/// The record of every declared token, and what it allows. Tokens without a Secret are read from, or written to,
 /// `DATA/tokens/NAME/auth.json`.
 pub(crate) fn declared(
     desired: &Desired,
     data: &Path,
     external_url: &str,
-) -> anyhow::Result<Vec<(TokenRecord, Scope)>> {
+) -> anyhow::Result<Vec<(TokenRecord, Permissions)>> {
     let folder = data.join("tokens");
     let mut records = Vec::with_capacity(desired.tokens.len());
     let mut names: HashMap<TokenHash, String> = HashMap::new();
@@ -79,11 +79,11 @@ fn record(
     resource: &AccessToken,
     name: String,
     secret: &SecretString,
-) -> anyhow::Result<(TokenRecord, Scope)> {
+) -> anyhow::Result<(TokenRecord, Permissions)> {
     let hash = token::check(secret).with_context(|| format!("AccessToken \"{name}\""))?;
-    let scope = scope(resource);
+    let permissions = permissions(resource);
     let expires_at = resource.spec.expires_at.as_ref().map(|time| time.0);
-    let grant = serde_json::to_string(&scope)?;
+    let grant = serde_json::to_string(&permissions)?;
     Ok((
         TokenRecord {
             name,
@@ -91,7 +91,7 @@ fn record(
             grant,
             expires_at,
         },
-        scope,
+        permissions,
     ))
 }
 

@@ -18,6 +18,7 @@ mod debian_packages;
 mod examples;
 mod harness;
 mod lifecycle;
+mod limits;
 mod malformed;
 mod proxy;
 mod reload;

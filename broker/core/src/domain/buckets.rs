@@ -25,7 +25,10 @@ impl Buckets {
 
     /// Takes one request out of the bucket of `key`.
     pub fn take(&mut self, key: &str, quota: Quota, now: Instant) -> Taken {
-        let full_at = self.0.get(key, now).map_or(now, |(_, full_at)| full_at);
+        let full_at = self
+            .0
+            .get(key, now)
+            .map_or(now, |(&mut (), full_at)| full_at);
         let debt = full_at.saturating_duration_since(now).as_micros();
         let (allowed, debt) = quota.take(u64::try_from(debt).unwrap_or(u64::MAX));
         if allowed {

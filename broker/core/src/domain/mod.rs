@@ -1,9 +1,9 @@
 //! The words of the trade: pure types and rules, no I/O and no async.
 
 pub mod archive;
-pub mod declared;
 pub mod bounded;
 pub mod buckets;
+pub mod declared;
 pub mod installation;
 pub mod integrity;
 pub mod keyring;

@@ -70,12 +70,11 @@ impl LimitService {
     }
 
     async fn take(&self, key: &str, quota: Quota) -> Taken {
-        let taken = match self.shared(key, quota).await {
-            Some(taken) => taken,
-            None => {
-                self.telemetry.limits_alone.increment();
-                self.alone().buckets.take(key, quota, Instant::now())
-            }
+        let taken = if let Some(taken) = self.shared(key, quota).await {
+            taken
+        } else {
+            self.telemetry.limits_alone.increment();
+            self.alone().buckets.take(key, quota, Instant::now())
         };
         if !taken.allowed {
             self.telemetry.over_limit.increment();

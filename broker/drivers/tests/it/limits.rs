@@ -20,7 +20,7 @@ use package_broker_e2e::postgres::Postgres as Server;
 
 use crate::support::{log::Log, redis::RedisServer};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn address(number: u8) -> IpAddr {
     [192, 0, 2, number].into()

@@ -16,6 +16,7 @@ mod factory;
 mod fetcher;
 #[cfg(test)]
 mod git;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod replicas;

@@ -13,6 +13,8 @@ use package_broker_core::{
 };
 use serde::Serialize;
 
+use super::limit::whole_seconds;
+
 /// The content type that clients before 2.11 insist on.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -112,6 +114,16 @@ impl Problem {
         }
     }
 
+    /// A limit of requests was reached; `whose` says which.
+    pub(crate) fn over_limit(whose: &str, per_hour: u32, retry_after: Duration) -> Self {
+        let warning =
+            format!("{whose} has made its {per_hour} requests of an hour; try again later");
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, warning)
+        }
+    }
+
     /// Too many attempts.
     pub(crate) fn too_many(retry_after: Duration) -> Self {
         let warning = "too many requests with invalid tokens came from this address; mend auth.json and try again";
@@ -179,7 +191,7 @@ impl IntoResponse for Problem {
         if let Some(retry_after) = self.retry_after {
             headers.insert(
                 header::RETRY_AFTER,
-                HeaderValue::from(retry_after.as_secs().max(1)),
+                HeaderValue::from(whole_seconds(retry_after).max(1)),
             );
         }
         response

@@ -173,10 +173,29 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             "Packages written by syncs",
             &t.packages_written,
         ),
+    ] {
+        registry.register(name, help, ConstCounter::new(counter.get()));
+    }
+    register_refusals(broker, registry);
+}
+
+fn register_refusals(broker: &Broker, registry: &mut Registry) {
+    let t = &broker.telemetry;
+    for (name, help, counter) in [
         (
             "auth_failures",
             "Requests with an invalid token",
             &t.auth_failures,
+        ),
+        (
+            "requests_over_limit",
+            "Requests refused because their token or address had made too many",
+            &t.over_limit,
+        ),
+        (
+            "limits_kept_alone",
+            "Limits of requests looked at in this process alone, as the cache did not answer",
+            &t.limits_alone,
         ),
     ] {
         registry.register(name, help, ConstCounter::new(counter.get()));

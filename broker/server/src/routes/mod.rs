@@ -10,6 +10,7 @@ mod conditional;
 mod encoding;
 mod error;
 mod health;
+mod limit;
 pub(crate) mod metrics;
 mod public;
 mod route;

@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use package_broker_core::services::view::Kind;
 use tracing::Instrument;
 
-use super::{App, auth, client, composer, error::Problem, route::Route};
+use super::{App, auth, client, composer, error::Problem, limit::Nearest, route::Route};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -65,7 +65,7 @@ pub(crate) async fn answer(
     response
 }
 
-/// HTTP in, service call, HTTP out. Everything that shows something of packages comes after the token is checked.
+/// Counts the request where there are limits, and says how far from them it was, whatever the answer.
 async fn handle(
     app: &Arc<App>,
     client: IpAddr,
@@ -80,7 +80,25 @@ async fn handle(
     if let Some(reason) = app.cannot_serve() {
         return Err(Problem::cannot_serve(reason));
     }
+    let mut nearest = Nearest::default();
+    let answered = serve(app, client, route, parts, body, &mut nearest).await;
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    nearest.tell(response.headers_mut());
+    Ok(response)
+}
+
+/// HTTP in, service call, HTTP out. Everything that shows something of packages comes after the token is checked.
+async fn serve(
+    app: &Arc<App>,
+    client: IpAddr,
+    route: Route<'_>,
+    parts: &Parts,
+    body: Incoming,
+    nearest: &mut Nearest,
+) -> Result<Response, Problem> {
+    nearest.count_address(app, client).await?;
     let grant = auth::authenticate(app, client, &parts.headers).await?;
+    nearest.count_token(app, &grant).await?;
     match route {
         Route::Root => composer::view(app, &grant, &parts.headers, Kind::Root).await,
         Route::Package { vendor, file } => {

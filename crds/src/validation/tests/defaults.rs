@@ -18,6 +18,7 @@ fn defaults_are_applied() {
     );
     assert_eq!(broker.spec.limits.max_archive_size.bytes(), 1 << 30);
     assert_eq!(broker.spec.limits.max_metadata_size.bytes(), 128 << 20);
+    assert_eq!(broker.spec.limits.requests_per_hour_per_address, None);
     let Ok(Admitted::Repository(repository)) = admit(&composer(json!({"sync": {"mode": "lazy"}})))
     else {
         panic!("not admitted")
@@ -37,6 +38,7 @@ fn defaults_are_applied() {
         Some("token".to_owned())
     );
     assert!(token.spec.scopes.is_all());
+    assert_eq!(token.spec.rate_limit, None);
 }
 
 /// Rust code that builds a spec with `Default` means the same as a document that says nothing.

@@ -106,6 +106,8 @@ fn accepts() {
         broker(
             json!({"limits": {"maxArchiveSize": "2Gi", "maxMetadataSize": "65536", "documentCacheSize": "1M"}}),
         ),
+        broker(json!({"limits": {"requestsPerHourPerAddress": 60}})),
+        broker(json!({"limits": {"requestsPerHourPerAddress": 10_000_000}})),
         named(json!({"name": long, "namespace": "team-a"})),
         named(
             json!({"name": "a.b", "labels": {"app.kubernetes.io/name": "x", "a": ""}, "annotations": {"note": "any text"}}),
@@ -160,6 +162,8 @@ fn accepts() {
         token(
             json!({"permission": "read", "scopes": {"packages": ["acme/*"], "repositories": ["acme"]}}),
         ),
+        token(json!({"rateLimit": {"requestsPerHour": 60}})),
+        token(json!({"rateLimit": {"requestsPerHour": 10_000_000}})),
         token(json!({"expiresAt": "2027-01-31T00:00:00Z"})),
         token(json!({"expiresAt": "2027-01-31T00:00:00.5+02:00"})),
         token(json!({"existingSecretRef": {"name": "ci"}})),

@@ -50,6 +50,9 @@ fn rejects_package_brokers() {
         (json!({"sync": {"maxConcurrent": 0}}), "spec.sync.maxConcurrent: is less than 1; write 1 or more".to_owned()),
         (json!({"sync": {"perHost": 65}}), "spec.sync.perHost: is more than 64; write 64 or less".to_owned()),
         (json!({"sync": {"perHost": 1.5}}), "spec.sync.perHost: is a number, not a whole number; write a whole number".to_owned()),
+        (json!({"limits": {"requestsPerHourPerAddress": 59}}), "spec.limits.requestsPerHourPerAddress: is less than 60; write 60 or more".to_owned()),
+        (json!({"limits": {"requestsPerHourPerAddress": 10_000_001}}), "spec.limits.requestsPerHourPerAddress: is more than 10000000; write 10000000 or less".to_owned()),
+        (json!({"limits": {"requestsPerHourPerAddress": "100"}}), "spec.limits.requestsPerHourPerAddress: is a string, not a whole number; write a whole number without quotes".to_owned()),
         (json!({"limits": {"maxArchiveSize": "512MB"}}), format!("spec.limits.maxArchiveSize: \"512MB\" {BYTES}")),
         (json!({"limits": {"maxMetadataSize": "0"}}), format!("spec.limits.maxMetadataSize: \"0\" {BYTES}")),
         (json!({"limits": {"documentCacheSize": "9999999Gi"}}), format!("spec.limits.documentCacheSize: \"9999999Gi\" {BYTES}")),
@@ -281,6 +284,22 @@ fn rejects_access_tokens() {
             "spec.scopes.repositories[1]: is in the list already; remove it",
         ),
         (
+            json!({"rateLimit": {"requestsPerHour": 59}}),
+            "spec.rateLimit.requestsPerHour: is less than 60; write 60 or more",
+        ),
+        (
+            json!({"rateLimit": {"requestsPerHour": 10_000_001}}),
+            "spec.rateLimit.requestsPerHour: is more than 10000000; write 10000000 or less",
+        ),
+        (
+            json!({"rateLimit": {}}),
+            "spec.rateLimit.requestsPerHour: is required; add requestsPerHour (Requests an hour, 60 to 10000000)",
+        ),
+        (
+            json!({"rateLimit": 100}),
+            "spec.rateLimit: is a number, not a map; write fields, each on a line of its own as \"name: value\"",
+        ),
+        (
             json!({"expiresAt": "tomorrow"}),
             "spec.expiresAt: is not a time in RFC 3339; write for instance 2027-01-31T00:00:00Z",
         ),
@@ -302,7 +321,7 @@ fn rejects_access_tokens() {
         ),
         (
             json!({"token": "abc"}),
-            "spec.token: unknown field; remove it; known here: brokerRef, existingSecretRef, expiresAt, permission, scopes",
+            "spec.token: unknown field; remove it; known here: brokerRef, existingSecretRef, expiresAt, permission, rateLimit, scopes",
         ),
     ];
     for (spec, expected) in rejected {
