@@ -54,4 +54,10 @@ pub struct Telemetry {
     pub over_limit: Counter,
     /// Requests whose limit was kept in this process alone, as the cache did not answer.
     pub limits_alone: Counter,
+    /// Records of the audit log that were stored.
+    pub audit_written: Counter,
+    /// Events that there was no room to record.
+    pub audit_lost: Counter,
+    /// Writes of the audit log that failed.
+    pub audit_write_failures: Counter,
 }

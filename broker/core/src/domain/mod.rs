@@ -1,6 +1,7 @@
 //! The words of the trade: pure types and rules, no I/O and no async.
 
 pub mod archive;
+pub mod audit;
 pub mod bounded;
 pub mod buckets;
 pub mod declared;

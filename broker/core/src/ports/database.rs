@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::declared::DeclaredStore;
+use super::{audit::AuditStore, declared::DeclaredStore};
 use crate::domain::{
     archive::{Archive, ArchiveKey},
     metadata::{Channel, PackageVersions},
@@ -23,12 +23,18 @@ use crate::domain::{
 
 /// The whole database. One driver implements all of it.
 pub trait Database:
-    PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore + DeclaredStore
+    PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore + DeclaredStore + AuditStore
 {
 }
 
-impl<T: PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore + DeclaredStore>
-    Database for T
+impl<T> Database for T where
+    T: PackageStore
+        + RepositoryStore
+        + TokenStore
+        + ArchiveStore
+        + ClaimStore
+        + DeclaredStore
+        + AuditStore
 {
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A request goes through [`limit`] (how often) and [`token`] (who asks), then [`package`], [`view`] or [`dist`] (what they get). A sync and a
 //! change of manifests end in [`publish`], the one place that writes what is served. [`catalog`] is the memory all of
-//! them share.
+//! them share, and [`audit`] takes down what each of them did.
 
+pub mod audit;
 pub mod catalog;
 pub mod claim;
 pub mod compress;

@@ -4,6 +4,7 @@
 pub mod postgres;
 pub mod sqlite;
 
+mod audit;
 mod content;
 mod declared;
 mod publication;

@@ -9,6 +9,7 @@
 
 mod apply;
 mod archive;
+mod audit;
 mod claim;
 mod clock;
 mod declared;

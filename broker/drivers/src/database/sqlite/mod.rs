@@ -8,6 +8,7 @@
 
 mod apply;
 mod archive;
+mod audit;
 mod claim;
 mod clock;
 mod declared;

@@ -2,12 +2,15 @@
 
 use package_broker_core::{
     domain::{metadata::Channel, stamp::Stamp},
-    ports::database::{Changes, Database},
+    ports::{
+        audit::Filter,
+        database::{Changes, Database},
+    },
 };
 
 use super::{
-    apply, archives::archive, declared, package, postgres, publication, put, repository, served,
-    sqlite, tokens::token,
+    apply, archives::archive, audit, declared, package, postgres, publication, put, repository,
+    served, sqlite, tokens::token,
 };
 
 const CHANNELS: [Channel; 2] = [Channel::Stable, Channel::Dev];
@@ -27,7 +30,7 @@ async fn the_same_history_gives_the_same_state() {
     for step in 0..300 {
         now += i64::try_from(pick(40)).unwrap() - 15;
         let (name, team) = (format!("acme/p{}", pick(5)), format!("team{}", pick(2)));
-        let (content, kind, view) = (pick(3), pick(9), u8::try_from(pick(3)).unwrap());
+        let (content, kind, view) = (pick(3), pick(11), u8::try_from(pick(3)).unwrap());
         let mut outcomes = Vec::new();
         for database in databases {
             outcomes.push(match kind {
@@ -60,6 +63,16 @@ async fn the_same_history_gives_the_same_state() {
                     ];
                     let floors = database.replace_tokens(&tokens, Stamp(now)).await;
                     format!("{:?}", floors.unwrap())
+                }
+                8 => {
+                    let record = audit::record(&team, &name, now);
+                    audit::append(database, step, &[record.clone(), record]).await;
+                    String::new()
+                }
+                9 => {
+                    let before = jiff::Timestamp::from_second(now - 200).unwrap();
+                    let removed = database.expire_records(before, 3).await;
+                    format!("{:?}", removed.unwrap())
                 }
                 5..8 => declare(database, &team, kind, content, view).await,
                 _ => {
@@ -102,6 +115,8 @@ async fn state(database: &dyn Database) -> Vec<String> {
         format!("{:#?}", database.declared().await.unwrap()),
         format!("{:?}", database.revisions().await.unwrap()),
     ];
+    let filter = Filter::default();
+    state.push(format!("{:#?}", audit::read(database, &filter, 7).await));
     for number in 0..5 {
         let name = format!("acme/p{number}");
         for channel in CHANNELS {

@@ -2,6 +2,7 @@
 
 mod alike;
 mod archives;
+mod audit;
 mod claims;
 mod declared;
 mod packages;
@@ -149,6 +150,12 @@ macro_rules! every_promise {
             archives::every_field_of_an_archive_comes_back,
             archives::it_is_known_whether_a_repository_has_archives,
             archives::of_archives_added_at_once_one_stays,
+            audit::a_batch_is_added_once,
+            audit::a_filter_gives_what_meets_all_of_it,
+            audit::every_field_of_an_audit_record_comes_back,
+            audit::records_come_in_the_order_of_time,
+            audit::the_oldest_records_expire_first,
+            audit::writers_at_once_lose_nothing,
             claims::a_claim_ends_with_its_lease,
             claims::one_at_a_time_has_a_claim,
             claims::what_is_written_under_a_lost_claim_is_refused,

@@ -139,6 +139,11 @@ async fn hot_queries_use_an_index() {
         "SELECT EXISTS (SELECT 1 FROM archives WHERE repository = 'a')",
         "SELECT * FROM published WHERE package = ANY ('{a,b}')",
         "SELECT stamp FROM root_stamps ORDER BY stamp DESC LIMIT 1 OFFSET 10000",
+        "SELECT id FROM audit WHERE last_at < now() ORDER BY last_at, id LIMIT 1000 FOR UPDATE SKIP LOCKED",
+        "SELECT * FROM audit WHERE last_at >= now() AND (last_at, id) > (now(), 7) ORDER BY last_at, id LIMIT 9",
+        "SELECT * FROM audit WHERE actor = 'a' AND last_at >= now() ORDER BY last_at, id LIMIT 9",
+        "SELECT * FROM audit WHERE subject = 'a' AND (last_at, id) > (now(), 7) ORDER BY last_at, id LIMIT 9",
+        "SELECT * FROM audit WHERE action = 'a' ORDER BY last_at, id LIMIT 9",
     ] {
         let plan = server
             .sql(&name, &format!("SET enable_seqscan = off; EXPLAIN {query}"))

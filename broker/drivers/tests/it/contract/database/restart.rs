@@ -4,12 +4,15 @@ use std::future::Future;
 
 use package_broker_core::{
     domain::{metadata::Channel, stamp::Stamp},
-    ports::database::{Changes, Database},
+    ports::{
+        audit::Filter,
+        database::{Changes, Database},
+    },
 };
 
 use super::{
-    apply, archives::archive, declared, package, publication, publish, put, repository, served,
-    tokens::token, withdraw,
+    apply, archives::archive, audit, declared, package, publication, publish, put, repository,
+    served, tokens::token, withdraw,
 };
 
 /// Opens the database several times, each time after the one before is gone without a farewell.
@@ -59,6 +62,8 @@ where
     let team = declared::declaration(&first, "team", content).await;
     first.declare_one(&team).await.unwrap();
     let declared = first.declared().await.unwrap();
+    let record = audit::record("ci", "acme/lib", 1_000);
+    audit::append(&first, 1, std::slice::from_ref(&record)).await;
     let index = first.index().await.unwrap();
     let versions = first
         .versions(&repository("team"), &package("acme/lib"))
@@ -102,6 +107,8 @@ where
             Some("with this")
         );
         assert_eq!(again.declared().await.unwrap(), declared);
+        let records = audit::read(&again, &Filter::default(), 10).await;
+        assert_eq!(records, std::slice::from_ref(&record));
     }
 
     // The order of stamps goes on where it was.
