@@ -22,7 +22,7 @@ pub use access_token::{AccessToken, AccessTokenSpec, ExistingSecretRef, Permissi
 pub use common::{BrokerRef, SecretRef};
 pub use definitions::{API_VERSION, GROUP, VERSION, definitions, render};
 pub use package_broker::{
-    Egress, Limits, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode, SyncLimits,
+    Audit, Egress, Limits, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode, SyncLimits,
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,

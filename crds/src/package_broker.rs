@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::short_name_rule,
-    text::{Cidr, PackagePattern, Quantity, urls},
+    text::{Cidr, DurationString, PackagePattern, Quantity, urls},
 };
 
 /// A private Composer registry: where clients reach it, what it may fetch, and how much it may use.
@@ -84,6 +84,10 @@ pub struct PackageBrokerSpec {
     /// How much the registry takes in, keeps in memory and answers.
     #[serde(default)]
     pub limits: Limits,
+
+    /// The log of who read and changed what.
+    #[serde(default)]
+    pub audit: Audit,
 }
 
 /// The repository that `packagist` mirrors when it does not say which.
@@ -260,6 +264,43 @@ impl Default for Limits {
             max_metadata_size: Self::default_metadata_size(),
             document_cache_size: Self::default_cache_size(),
             requests_per_hour_per_address: None,
+        }
+    }
+}
+
+/// The log of who read and changed what.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Audit {
+    /// Whether reads and changes are recorded. Records that are there stay until they are too old.
+    /// Default: `true`.
+    #[serde(default = "Audit::default_enabled")]
+    pub enabled: bool,
+
+    /// How long records are kept, at least one minute. Default: `2160h` (90 days).
+    #[serde(default = "Audit::default_retention")]
+    #[x_kube(
+        validation = Rule::new("!self.matches('^([0-9]{1,6}(ms|s|m|h))+$') || duration(self) >= duration('1m')")
+            .message("records would be gone before anybody can read them; write 1m or more, for instance 2160h")
+    )]
+    pub retention: DurationString,
+}
+
+impl Audit {
+    fn default_enabled() -> bool {
+        true
+    }
+
+    fn default_retention() -> DurationString {
+        DurationString::minutes(90 * 24 * 60)
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            enabled: Self::default_enabled(),
+            retention: Self::default_retention(),
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::{
         storage::Storage,
     },
     services::{
-        catalog::Catalog, dist::DistService, documents::Documents, follow::Follower,
-        limit::LimitService, package::PackageService, publish::Publisher,
+        audit::AuditService, catalog::Catalog, dist::DistService, documents::Documents,
+        follow::Follower, limit::LimitService, package::PackageService, publish::Publisher,
         repository::RepositoryService, search::SearchService, token::TokenService,
         view::ViewService,
     },
@@ -59,6 +59,8 @@ pub struct Broker {
     pub catalog: Arc<Catalog>,
     /// Documents in memory.
     pub documents: Arc<Documents>,
+    /// Who read or changed what.
+    pub audit: Arc<AuditService>,
     /// Counts.
     pub telemetry: Arc<Telemetry>,
 }
@@ -77,7 +79,8 @@ impl Broker {
             ports.database.index().await?,
         ));
         let documents = Arc::new(Documents::new(document_cache));
-        let (publisher, syncs) = writers(&ports, &catalog, &telemetry);
+        let audit = audit(&ports, &telemetry);
+        let (publisher, syncs) = writers(&ports, &catalog, &audit, &telemetry);
         let Ports {
             database,
             storage,
@@ -106,26 +109,27 @@ impl Broker {
             Arc::clone(&catalog),
             Arc::clone(&publisher),
             Arc::clone(&syncs),
+            Arc::clone(&audit),
         ));
         let tokens = Arc::new(TokenService::new(
             Arc::clone(&database),
             Arc::clone(&cache),
+            Arc::clone(&audit),
             Arc::clone(&telemetry),
         ));
         let limits = LimitService::new(Arc::clone(&cache), Arc::clone(&telemetry));
-        let follower = Follower::new(
-            Arc::clone(&database),
-            cache,
-            Arc::clone(&catalog),
-            publisher,
-            Arc::clone(&tokens),
-            Arc::clone(&repositories),
-        );
         Ok(Self {
             database: Arc::clone(&database),
+            follower: Follower::new(
+                Arc::clone(&database),
+                cache,
+                Arc::clone(&catalog),
+                publisher,
+                Arc::clone(&tokens),
+                Arc::clone(&repositories),
+            ),
             tokens,
             limits,
-            follower,
             views: Arc::new(ViewService::new(database, Arc::clone(&catalog))),
             packages,
             dists,
@@ -134,21 +138,29 @@ impl Broker {
             syncs,
             catalog,
             documents,
+            audit,
             telemetry,
         })
     }
+}
+
+fn audit(ports: &Ports, telemetry: &Arc<Telemetry>) -> Arc<AuditService> {
+    let store = Arc::clone(&ports.database);
+    Arc::new(AuditService::new(store, Arc::clone(telemetry)))
 }
 
 /// Those who change what is served.
 fn writers(
     ports: &Ports,
     catalog: &Arc<Catalog>,
+    audit: &Arc<AuditService>,
     telemetry: &Arc<Telemetry>,
 ) -> (Arc<Publisher>, Arc<SyncService>) {
     let publisher = Arc::new(Publisher::new(
         Arc::clone(&ports.database),
         Arc::clone(catalog),
         Arc::clone(&ports.cache),
+        Arc::clone(audit),
         Arc::clone(telemetry),
     ));
     let syncs = Arc::new(SyncService::new(

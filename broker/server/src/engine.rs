@@ -9,6 +9,7 @@ use std::{
 use package_broker_core::{
     broker::{Broker, Ports},
     domain::installation::{Installation, Limits},
+    services::audit::AuditPolicy,
 };
 use package_broker_crds::PackageBrokerSpec;
 
@@ -30,6 +31,7 @@ pub(crate) struct Engine {
 /// Settings that are in force for everything but the repositories.
 pub(crate) struct Configured {
     settings: SourceSettings,
+    audit: AuditPolicy,
     /// Whether every source has to be opened anew.
     pub(crate) anew: bool,
 }
@@ -45,6 +47,8 @@ impl Engine {
     ) -> anyhow::Result<Self> {
         let nothing = Installation::new("", Vec::new(), Vec::new(), Limits::default());
         let broker = Broker::open(ports, nothing, spec.limits.document_cache_size.bytes()).await?;
+        let audit = Arc::clone(&broker.audit);
+        tokio::spawn(async move { audit.run().await });
         Ok(Self {
             app: Arc::new(App::new(broker, stale_after)),
             sources,
@@ -60,6 +64,10 @@ impl Engine {
 
     /// Puts in force what a `PackageBroker` says besides its repositories; [`Engine::installed`] ends it.
     pub(crate) fn configure(&self, spec: &PackageBrokerSpec) -> anyhow::Result<Configured> {
+        let audit = installation::audit_policy(spec);
+        if audit.enabled {
+            self.app.broker.audit.set_policy(audit);
+        }
         self.app
             .proxies
             .store(Arc::new(installation::proxies(spec)?));
@@ -72,12 +80,27 @@ impl Engine {
         }
         let cache = spec.limits.document_cache_size.bytes();
         self.app.broker.documents.resize(cache);
-        Ok(Configured { settings, anew })
+        Ok(Configured {
+            settings,
+            audit,
+            anew,
+        })
     }
 
     /// The repositories are in force too. Not called after a failure, so that the next try opens sources anew.
     pub(crate) fn installed(&self, configured: Configured) {
         *self.opened_under() = Some(configured.settings);
+        // Last, so that the change itself is recorded if it ends the log.
+        self.app.broker.audit.set_policy(configured.audit);
+    }
+
+    /// Stores what was recorded last. After everything else has ended.
+    pub(crate) async fn close(&self) {
+        let audit = &self.app.broker.audit;
+        if let Err(error) = audit.close().await {
+            let lost = audit.waiting();
+            tracing::error!(%error, lost, "the last records of the audit log could not be written");
+        }
     }
 
     fn opened_under(&self) -> MutexGuard<'_, Option<SourceSettings>> {

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use anyhow::Context;
 use ipnet::IpNet;
-use package_broker_core::domain::{
-    installation::{Installation, Limits},
-    names::RepositoryName,
-    patterns::{NameFilter, NamePattern},
-    permissions::Permissions,
-    quota::Quota,
-    repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
-    scope::Scope,
+use package_broker_core::{
+    domain::{
+        installation::{Installation, Limits},
+        names::RepositoryName,
+        patterns::{NameFilter, NamePattern},
+        permissions::Permissions,
+        quota::Quota,
+        repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
+        scope::Scope,
+    },
+    services::audit::AuditPolicy,
 };
 use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
 use package_broker_drivers::source::{SourceFactory, SourceLimits, egress::EgressPolicy};
@@ -185,6 +188,14 @@ pub(crate) fn sources(settings: &SourceSettings, data: &Path) -> SourceFactory {
         settings.limits,
         git_folder(data),
     )
+}
+
+/// What is recorded in the audit log, and for how long.
+pub(crate) fn audit_policy(spec: &PackageBrokerSpec) -> AuditPolicy {
+    AuditPolicy {
+        enabled: spec.audit.enabled,
+        retention: spec.audit.retention.duration(),
+    }
 }
 
 /// The proxies that are believed when they say whose request it is.

@@ -6,7 +6,11 @@ use anyhow::{Context, bail};
 use package_broker_core::{
     broker::Broker,
     domain::{
-        installation::Installation, keyring::KeyRing, metadata::DistUrls, repository::Repository,
+        audit::{Action, Actor, Event},
+        installation::Installation,
+        keyring::KeyRing,
+        metadata::DistUrls,
+        repository::Repository,
     },
     services::declared::{DeclaredService, Loaded},
 };
@@ -156,15 +160,19 @@ impl Replica {
         let tokens = tokens::declared(desired, data, DistUrls::new(url).base())?;
         self.broker().tokens.restrict(&tokens).await?;
         let text = write(&desired.broker);
+        // So that what changes is known; what is declared now and cannot be used is about to be replaced.
+        self.adopt().await.ok();
         self.declared.declare_installation(&text).await?;
         let repositories = installation::repositories(desired);
         let redeclared = self.declared.declare(&repositories).await?;
         let (spec, installation) = self.installation().await?;
         let configured = self.engine.configure(&spec)?;
         self.broker().repositories.install(installation).await?;
-        self.engine.installed(configured);
         self.broker().tokens.replace(tokens).await?;
         tokens::remove_others(desired, data)?;
+        let applied = Event::new(Actor::Manifests, Action::ManifestsApplied);
+        self.broker().audit.note(&applied);
+        self.engine.installed(configured);
         Ok(Declared {
             changed: redeclared.changed.len(),
             removed: redeclared.removed.len(),

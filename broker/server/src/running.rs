@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::bail;
-use package_broker_core::{services::status, sync::schedule::Scheduler};
+use package_broker_core::{
+    domain::audit::{Action, Actor, Event},
+    services::status,
+    sync::schedule::Scheduler,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -73,6 +77,9 @@ impl Running {
         broker.tokens.replace(tokens).await?;
         tokens::remove_others(desired, data)?;
         self.scheduler.install(&installation, configured.anew);
+        broker
+            .audit
+            .note(&Event::new(Actor::Manifests, Action::ManifestsApplied));
         self.engine.installed(configured);
         self.engine.app.health.installed();
         self.note(None).await;

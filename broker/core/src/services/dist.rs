@@ -431,6 +431,7 @@ impl DistService {
                 kept.key.package
             )));
         }
+        self.publisher.note_archive(&kept);
         self.telemetry.archive_fetches.increment();
         self.telemetry.archive_bytes.add(size);
         tracing::info!(package = %kept.key.package, repository = %kept.repository, size, "archive stored");

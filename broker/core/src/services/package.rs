@@ -12,7 +12,10 @@ use super::{
     token::Grant,
 };
 use crate::{
-    domain::{metadata::Channel, names::PackageName},
+    domain::{
+        metadata::Channel,
+        names::{PackageName, RepositoryName},
+    },
     ports::database::{Database, DatabaseError, Encoding},
     sync::SyncService,
     telemetry::Telemetry,
@@ -32,11 +35,15 @@ pub enum Answer {
         dated: Dated,
         /// Its compressed bytes.
         bytes: Bytes,
+        /// The repository it is of.
+        owner: RepositoryName,
     },
     /// The client has this very document.
     Unchanged {
         /// Its `Last-Modified` for this asker.
         dated: Dated,
+        /// The repository it is of.
+        owner: RepositoryName,
     },
     /// The name is ours and there is nothing for this asker (protocol A.4).
     Empty {
@@ -125,13 +132,16 @@ impl PackageService {
             };
             let dated = grant.dated(entry.dated(channel));
             if dated.is(since) {
-                let dated = dated.clone();
-                return Ok(Answer::Unchanged { dated });
+                return Ok(Answer::Unchanged {
+                    dated: dated.clone(),
+                    owner: entry.published.owner.clone(),
+                });
             }
             if let Some(document) = self.load(&entry, channel, encoding).await? {
                 return Ok(Answer::Document {
                     dated: dated.clone(),
                     bytes: document.bytes.clone(),
+                    owner: entry.published.owner.clone(),
                 });
             }
             // It has just been changed: by a writer of this process, who tells the catalog in a moment and may have

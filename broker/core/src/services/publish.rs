@@ -16,11 +16,14 @@ use std::{
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
+    audit::AuditService,
     catalog::Catalog,
     render::{Checksums, Prepared, RenderedWith, publication},
 };
 use crate::{
     domain::{
+        archive::Archive,
+        audit::{Action, Actor, Event},
         metadata::PackageVersions,
         names::{PackageName, RepositoryName},
         stamp::Stamp,
@@ -28,7 +31,8 @@ use crate::{
     ports::{
         cache::{Cache, Change},
         database::{
-            Changes, Database, DatabaseError, Fence, Held, Publication, PutPackage, Revision,
+            Applied, Changes, Database, DatabaseError, Fence, Held, Publication, PutPackage,
+            Revision,
         },
     },
     telemetry::Telemetry,
@@ -47,6 +51,7 @@ pub struct Publisher {
     database: Arc<dyn Database>,
     catalog: Arc<Catalog>,
     cache: Arc<dyn Cache>,
+    audit: Arc<AuditService>,
     telemetry: Arc<Telemetry>,
     turn: Arc<Mutex<()>>,
     /// How often documents were rendered because of a new archive.
@@ -65,6 +70,18 @@ enum Intent<'a> {
     Render(&'a [PackageName]),
 }
 
+impl Intent<'_> {
+    /// Whose doing it is.
+    fn actor(&self, fence: Option<Fence>) -> Actor<'static> {
+        match self {
+            Self::Put(..) => Actor::Sync,
+            // A sync has a claim; who removes a repository has none.
+            Self::Remove(..) if fence.is_some() => Actor::Sync,
+            Self::Remove(..) | Self::Settle(_) | Self::Render(_) => Actor::Manifests,
+        }
+    }
+}
+
 /// What came of an attempt to write.
 enum Outcome {
     Done(Turn),
@@ -81,12 +98,14 @@ impl Publisher {
         database: Arc<dyn Database>,
         catalog: Arc<Catalog>,
         cache: Arc<dyn Cache>,
+        audit: Arc<AuditService>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         Self {
             database,
             catalog,
             cache,
+            audit,
             telemetry,
             turn: Arc::default(),
             archives: AtomicU64::new(0),
@@ -178,6 +197,16 @@ impl Publisher {
         self.carry_out(intent, None, turn).await.map(drop)
     }
 
+    /// Records that an archive was stored.
+    pub(super) fn note_archive(&self, archive: &Archive) {
+        self.audit.note(&Event {
+            subject: Some(archive.key.package.as_str()),
+            version: Some(&archive.key.version),
+            repository: Some(archive.repository.as_str()),
+            ..Event::new(Actor::Broker, Action::ArchiveStored)
+        });
+    }
+
     /// Takes over into memory what other processes changed.
     pub async fn catch_up(&self) -> Result<(), DatabaseError> {
         let _turn = self.turn().await;
@@ -191,6 +220,8 @@ impl Publisher {
         fence: Option<Fence>,
         mut turn: Turn,
     ) -> Result<Turn, DatabaseError> {
+        self.audit.make_room().await;
+        let actor = intent.actor(fence);
         for attempt in 0..MAX_TRIES {
             let mut changes = self.decide(&intent).await?;
             changes.fence = fence;
@@ -198,7 +229,7 @@ impl Publisher {
             if attempt > 0 && fence.is_none() {
                 self.leave_out_what_others_put(&mut changes);
             }
-            match self.commit(changes, turn).await? {
+            match self.commit(changes, actor, turn).await? {
                 Outcome::Done(turn) => return Ok(turn),
                 Outcome::Outdated(back) => turn = self.up_to_date(declared, back).await?,
             }
@@ -377,7 +408,12 @@ impl Publisher {
 
     /// Database first, then memory, then word to the others. Once begun, this goes on to its end also if the caller
     /// does not wait for it: memory must not stay behind the database.
-    async fn commit(&self, changes: Changes, turn: Turn) -> Result<Outcome, DatabaseError> {
+    async fn commit(
+        &self,
+        changes: Changes,
+        actor: Actor<'static>,
+        turn: Turn,
+    ) -> Result<Outcome, DatabaseError> {
         if changes.put.is_empty()
             && changes.remove.is_empty()
             && changes.publish.is_empty()
@@ -385,14 +421,20 @@ impl Publisher {
         {
             return Ok(Outcome::Done(turn));
         }
-        let (database, catalog, cache) = (
+        let (database, catalog, cache, audit) = (
             Arc::clone(&self.database),
             Arc::clone(&self.catalog),
             Arc::clone(&self.cache),
+            Arc::clone(&self.audit),
         );
         let work = async move {
-            match commit(&*database, &catalog, &*cache, changes).await {
-                Ok(()) => Ok(Outcome::Done(turn)),
+            let stored = database.apply(&changes, Stamp::now()).await;
+            match stored {
+                Ok(applied) => {
+                    audit.note_changes(actor, &catalog, &changes, &applied);
+                    tell(&catalog, &*cache, changes, applied).await;
+                    Ok(Outcome::Done(turn))
+                }
                 Err(DatabaseError::Outdated) => {
                     take_over(&*database, &catalog).await?;
                     Ok(Outcome::Outdated(turn))
@@ -406,13 +448,8 @@ impl Publisher {
     }
 }
 
-async fn commit(
-    database: &dyn Database,
-    catalog: &Catalog,
-    cache: &dyn Cache,
-    changes: Changes,
-) -> Result<(), DatabaseError> {
-    let applied = database.apply(&changes, Stamp::now()).await?;
+/// Memory of this process, then that of the others.
+async fn tell(catalog: &Catalog, cache: &dyn Cache, changes: Changes, applied: Applied) {
     let mut names: Vec<PackageName> = applied
         .published
         .iter()
@@ -430,7 +467,6 @@ async fn commit(
     if let Err(error) = cache.announce(Change::Packages(names)).await {
         tracing::debug!(%error, "other replicas will notice the change later");
     }
-    Ok(())
 }
 
 /// Memory after the database. Only with a [`Turn`], so that nothing newer is overwritten.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::{
+    audit::AuditService,
     catalog::{Catalog, Demand, Reach},
     publish::Publisher,
 };
 use crate::{
     domain::{
+        audit::{Action, Actor, Event},
         installation::Installation,
         names::RepositoryName,
         repository::{Repository, SyncMode},
@@ -30,6 +32,7 @@ pub struct RepositoryService {
     catalog: Arc<Catalog>,
     publisher: Arc<Publisher>,
     syncs: Arc<SyncService>,
+    audit: Arc<AuditService>,
 }
 
 impl RepositoryService {
@@ -39,12 +42,14 @@ impl RepositoryService {
         catalog: Arc<Catalog>,
         publisher: Arc<Publisher>,
         syncs: Arc<SyncService>,
+        audit: Arc<AuditService>,
     ) -> Self {
         Self {
             database,
             catalog,
             publisher,
             syncs,
+            audit,
         }
     }
 
@@ -54,8 +59,10 @@ impl RepositoryService {
         &self,
         installation: Installation,
     ) -> Result<Arc<Installation>, DatabaseError> {
+        let before = self.catalog.installation();
         let records = self.database.repositories().await?;
         let installation = self.put_in_force(installation, &records);
+        self.note_changed(&before, &installation, &records);
         self.note_new(&installation, &records).await?;
         self.remove_others(&installation, &records).await?;
         let rendered_with = format!("{RENDERING} {}", installation.urls().base());
@@ -119,6 +126,40 @@ impl RepositoryService {
         }
     }
 
+    /// Records which repositories have other settings than before. After a start, that is known only of the settings
+    /// that their packages were read with.
+    fn note_changed(
+        &self,
+        before: &Installation,
+        installation: &Installation,
+        records: &[RepositoryRecord],
+    ) {
+        for repository in installation.repositories() {
+            let changed = match before.repository(&repository.name) {
+                Some(known) => !Arc::ptr_eq(known, repository),
+                None => records.iter().any(|record| {
+                    record.name == repository.name && record.fingerprint != fingerprint(repository)
+                }),
+            };
+            if changed {
+                self.audit_settings(Action::RepositoryChanged, repository);
+            }
+        }
+    }
+
+    fn audit_settings(&self, action: Action, repository: &Repository) {
+        let detail = serde_json::json!({
+            "type": repository.kind.as_str(),
+            "url": repository.url,
+            "priority": repository.priority,
+        });
+        self.audit.note(&Event {
+            subject: Some(repository.name.as_str()),
+            detail: Some(&detail.to_string()),
+            ..Event::new(Actor::Manifests, action)
+        });
+    }
+
     /// Gives every new repository a record, so that it shows before it was ever tried.
     async fn note_new(
         &self,
@@ -129,6 +170,7 @@ impl RepositoryService {
             if !records.iter().any(|record| record.name == repository.name) {
                 let record = RepositoryRecord::new(repository, fingerprint(repository));
                 self.database.save_repository(&record, None).await?;
+                self.audit_settings(Action::RepositoryAdded, repository);
             }
         }
         Ok(())
@@ -148,6 +190,10 @@ impl RepositoryService {
         }
         for record in records.iter().filter(|record| gone(&record.name)) {
             self.database.forget_repository(&record.name).await?;
+            self.audit.note(&Event {
+                subject: Some(record.name.as_str()),
+                ..Event::new(Actor::Manifests, Action::RepositoryRemoved)
+            });
             tracing::info!(repository = %record.name, "repository removed");
         }
         Ok(())

@@ -10,9 +10,10 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use super::catalog::Dated;
+use super::{audit::AuditService, catalog::Dated};
 use crate::{
     domain::{
+        audit::{Action, Actor, Event},
         permissions::Permissions,
         quota::Quota,
         scope::Scope,
@@ -99,6 +100,7 @@ pub enum Slowdown {
 pub struct TokenService {
     database: Arc<dyn Database>,
     cache: Arc<dyn Cache>,
+    audit: Arc<AuditService>,
     telemetry: Arc<Telemetry>,
     grants: ArcSwap<HashMap<TokenHash, Arc<Grant>>>,
     /// Held from the database to memory: what is in force is never older than what was before.
@@ -110,11 +112,13 @@ impl TokenService {
     pub fn new(
         database: Arc<dyn Database>,
         cache: Arc<dyn Cache>,
+        audit: Arc<AuditService>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         Self {
             database,
             cache,
+            audit,
             telemetry,
             grants: ArcSwap::default(),
             turn: Mutex::default(),
@@ -152,7 +156,9 @@ impl TokenService {
     ) -> Result<(), DatabaseError> {
         let records: Vec<TokenRecord> = tokens.iter().map(|(record, _)| record.clone()).collect();
         let _turn = self.turn.lock().await;
+        let before = self.database.tokens().await?;
         let floors = self.database.replace_tokens(&records, Stamp::now()).await?;
+        self.note_changes(&before, &records);
         let grants = tokens
             .into_iter()
             .zip(floors)
@@ -162,6 +168,36 @@ impl TokenService {
             tracing::debug!(%error, "other replicas will notice the change later");
         }
         Ok(())
+    }
+
+    /// Records how the stored tokens were changed.
+    fn note_changes(&self, before: &[(TokenRecord, Stamp)], after: &[TokenRecord]) {
+        let stored = |name: &str| before.iter().find(|(known, _)| known.name == name);
+        for token in after {
+            match stored(&token.name) {
+                None => self.note_change(Action::TokenCreated, token),
+                Some((known, _)) if known != token => {
+                    self.note_change(Action::TokenChanged, token);
+                }
+                Some(_) => {}
+            }
+        }
+        for (token, _) in before {
+            if !after.iter().any(|other| other.name == token.name) {
+                self.note_change(Action::TokenWithdrawn, token);
+            }
+        }
+    }
+
+    fn note_change(&self, action: Action, token: &TokenRecord) {
+        let (scope, end) = (&token.grant, token.expires_at);
+        let end = end.map(|end| format!(",\"expiresAt\":\"{end}\""));
+        let detail = format!("{{\"scope\":{scope}{}}}", end.unwrap_or_default());
+        self.audit.note(&Event {
+            subject: Some(&token.name),
+            detail: Some(&detail),
+            ..Event::new(Actor::Manifests, action)
+        });
     }
 
     /// Puts the tokens in force that the database has: another process may have changed them.

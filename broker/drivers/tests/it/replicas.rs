@@ -108,7 +108,7 @@ impl Replica {
     async fn served(&self, token: &SecretString, name: &str) -> (String, Vec<u8>) {
         let began = Instant::now();
         loop {
-            if let Ok(Answer::Document { dated, bytes }) = self.answer(token, name).await {
+            if let Ok(Answer::Document { dated, bytes, .. }) = self.answer(token, name).await {
                 return (
                     String::from_utf8(dated.date.to_vec()).unwrap(),
                     bytes.to_vec(),

@@ -35,7 +35,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<()> {
 async fn apply(settings: &Process, desired: &Desired) -> anyhow::Result<()> {
     let replica = Replica::open(settings).await?;
     replica.engine.app.broker.follower.look().await?;
-    let declared = replica.declare(desired).await?;
+    let declared = replica.declare(desired).await;
+    replica.engine.close().await;
+    let declared = declared?;
     let (repositories, tokens) = (desired.repositories.len(), desired.tokens.len());
     let (changed, removed) = (declared.changed, declared.removed);
     tracing::info!(repositories, changed, removed, tokens, "declared");

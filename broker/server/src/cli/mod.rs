@@ -1,6 +1,7 @@
 //! The command line.
 
 mod apply;
+mod audit;
 mod config;
 mod keys;
 mod migrate;
@@ -41,6 +42,8 @@ enum Command {
     Config(config::Args),
     /// Shows repositories, packages, and what was left out and why.
     Status(status::Args),
+    /// Prints the audit log: who read and changed what, a JSON object a line.
+    Audit(audit::Args),
 }
 
 /// Runs the command; its error is printed and becomes exit code 1.
@@ -56,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Keys(args) => done(keys::main(&args)),
         Command::Config(args) => done(config::main(&args)),
         Command::Status(args) => done(status::main(&args)),
+        Command::Audit(args) => done(audit::main(args)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

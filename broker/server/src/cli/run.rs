@@ -81,9 +81,7 @@ async fn run(
         Ok(())
     };
     let last = running.scheduler.ended();
-    server
-        .run(&running.engine.app, &stop, first, then, last)
-        .await
+    server.run(&running.engine, &stop, first, then, last).await
 }
 
 /// Tells people and scripts where the registry is, and where the tokens that were made are.

@@ -45,12 +45,6 @@ async fn serve(settings: &Process) -> anyhow::Result<()> {
         Ok(())
     };
     server
-        .run(
-            &replica.engine.app,
-            &stop,
-            first,
-            then,
-            std::future::ready(()),
-        )
+        .run(&replica.engine, &stop, first, then, std::future::ready(()))
         .await
 }

@@ -16,6 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    engine::Engine,
     listen::{Addresses, answer_with, serve, serve_on_every_core},
     routes::{self, App},
 };
@@ -56,15 +57,16 @@ impl Server {
     }
 
     /// Answers probes at once and clients once `first` is done, does `then`, and goes on until that fails or a signal
-    /// comes. Then `stop` is cancelled, requests in flight end, and `last`.
+    /// comes. Then `stop` is cancelled, requests in flight end, `last` ends, and what was recorded is stored.
     pub(super) async fn run(
         mut self,
-        app: &Arc<App>,
+        engine: &Engine,
         stop: &CancellationToken,
         first: impl Future<Output = anyhow::Result<()>>,
         then: impl Future<Output = anyhow::Result<()>>,
         last: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
+        let app = &engine.app;
         let probes = routes::operations(app);
         // From the first moment to the very last.
         let probing = tokio::spawn(serve(
@@ -89,6 +91,7 @@ impl Server {
         let ending = async {
             while serving.join_next().await.is_some() {}
             last.await;
+            engine.close().await;
         };
         tokio::select! {
             ended = tokio::time::timeout(self.deadline + LAST_TASKS, ending) => {

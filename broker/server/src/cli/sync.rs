@@ -121,9 +121,14 @@ async fn sync(settings: &Process, name: &str) -> anyhow::Result<SyncReport> {
     };
     // What is declared may change meanwhile, and packages of other repositories do.
     let work = async { tokio::join!(syncing, replica.follow(stop.clone())).0 };
-    tokio::select! {
-        result = work => Ok(result?),
-        () = signals.next() => bail!("told to end; what was stored stands, and the next sync goes on from there"),
+    let result = tokio::select! {
+        result = work => Some(result),
+        () = signals.next() => None,
+    };
+    replica.engine.close().await;
+    match result {
+        Some(result) => Ok(result?),
+        None => bail!("told to end; what was stored stands, and the next sync goes on from there"),
     }
 }
 

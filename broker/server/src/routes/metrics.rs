@@ -109,6 +109,7 @@ pub(super) async fn scrape(State(app): State<Arc<App>>) -> Response {
 fn encode_core(app: &App, text: &mut String) -> std::fmt::Result {
     let mut registry = Registry::with_prefix("package_broker");
     register_counters(&app.broker, &mut registry);
+    register_audit(&app.broker, &mut registry);
     register_gauges(app, &mut registry);
     encode(text, &registry)?;
     // The end mark belongs at the end of the whole text only.
@@ -202,11 +203,39 @@ fn register_refusals(broker: &Broker, registry: &mut Registry) {
     }
 }
 
+fn register_audit(broker: &Broker, registry: &mut Registry) {
+    let t = &broker.telemetry;
+    for (name, help, counter) in [
+        (
+            "audit_records_written",
+            "Records of the audit log that were stored",
+            &t.audit_written,
+        ),
+        (
+            "audit_events_lost",
+            "Events that there was no room to record",
+            &t.audit_lost,
+        ),
+        (
+            "audit_write_failures",
+            "Writes of the audit log that failed",
+            &t.audit_write_failures,
+        ),
+    ] {
+        registry.register(name, help, ConstCounter::new(counter.get()));
+    }
+}
+
 fn register_gauges(app: &App, registry: &mut Registry) {
     let broker = &app.broker;
     for (name, help, value) in [
         ("packages", "Names served", broker.catalog.len() as u64),
         ("tokens", "Tokens declared", broker.tokens.len() as u64),
+        (
+            "audit_records_waiting",
+            "Records of the audit log in memory that are not stored yet",
+            broker.audit.waiting() as u64,
+        ),
         (
             "document_cache_bytes",
             "Bytes of package files in memory",

@@ -23,7 +23,9 @@ use hyper::body::Incoming;
 use package_broker_core::services::view::Kind;
 use tracing::Instrument;
 
-use super::{App, auth, client, composer, error::Problem, limit::Nearest, route::Route};
+use super::{
+    App, audit::Access, auth, client, composer, error::Problem, limit::Nearest, route::Route,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -39,13 +41,16 @@ pub(crate) async fn answer(
     let installation = app.broker.catalog.installation();
     let route = Route::at(installation.urls().base(), parts.uri.path());
     let client = client::address(peer, &parts.headers, &app.proxies.load());
-    let mut handling = pin!(handle(&app, client, route, &parts, body));
-    // What is answered at once, from memory, has nothing to tell that would need the request's span.
-    let answered = match futures::poll!(handling.as_mut()) {
-        Poll::Ready(answered) => answered,
-        Poll::Pending => {
-            let span = tracing::info_span!("request", id = text(&id));
-            handling.instrument(span).await
+    let mut access = Access::default();
+    let answered = {
+        let mut handling = pin!(handle(&app, client, route, &parts, body, &mut access));
+        // What is answered at once, from memory, has nothing to tell that would need the request's span.
+        match futures::poll!(handling.as_mut()) {
+            Poll::Ready(answered) => answered,
+            Poll::Pending => {
+                let span = tracing::info_span!("request", id = text(&id));
+                handling.instrument(span).await
+            }
         }
     };
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
@@ -54,6 +59,7 @@ pub(crate) async fn answer(
     }
     let elapsed = started.elapsed();
     app.metrics.observe(route, response.status(), elapsed);
+    access.record(&app.broker.audit, client, route, response.status());
     log(
         &parts,
         client,
@@ -72,6 +78,7 @@ async fn handle(
     route: Option<Route<'_>>,
     parts: &Parts,
     body: Incoming,
+    access: &mut Access,
 ) -> Result<Response, Problem> {
     let route = route.ok_or_else(|| Problem::no_such_route(shown(&parts.uri)))?;
     if !route.allows(&parts.method) {
@@ -81,7 +88,7 @@ async fn handle(
         return Err(Problem::cannot_serve(reason));
     }
     let mut nearest = Nearest::default();
-    let answered = serve(app, client, route, parts, body, &mut nearest).await;
+    let answered = serve(app, client, route, parts, body, &mut nearest, access).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     nearest.tell(response.headers_mut());
     Ok(response)
@@ -95,21 +102,23 @@ async fn serve(
     parts: &Parts,
     body: Incoming,
     nearest: &mut Nearest,
+    access: &mut Access,
 ) -> Result<Response, Problem> {
     nearest.count_address(app, client).await?;
     let grant = auth::authenticate(app, client, &parts.headers).await?;
+    access.grant = Some(Arc::clone(&grant));
     nearest.count_token(app, &grant).await?;
     match route {
         Route::Root => composer::view(app, &grant, &parts.headers, Kind::Root).await,
         Route::Package { vendor, file } => {
-            composer::package(app, &grant, &parts.headers, vendor, file).await
+            composer::package(app, &grant, &parts.headers, [vendor, file], access).await
         }
         Route::Dist {
             vendor,
             package,
             version,
             file,
-        } => composer::dist(app, &grant, [vendor, package, version, file]).await,
+        } => composer::dist(app, &grant, [vendor, package, version, file], access).await,
         Route::List => composer::list(app, grant, &parts.headers, &parts.uri).await,
         Route::Search => composer::search(app, grant, &parts.uri).await,
         Route::NotifyBatch => composer::notify_batch(app, &grant, body).await,

@@ -19,6 +19,8 @@ fn defaults_are_applied() {
     assert_eq!(broker.spec.limits.max_archive_size.bytes(), 1 << 30);
     assert_eq!(broker.spec.limits.max_metadata_size.bytes(), 128 << 20);
     assert_eq!(broker.spec.limits.requests_per_hour_per_address, None);
+    let retention = broker.spec.audit.retention.duration();
+    assert!(broker.spec.audit.enabled && retention.as_secs() == 90 * 24 * 3_600);
     let Ok(Admitted::Repository(repository)) = admit(&composer(json!({"sync": {"mode": "lazy"}})))
     else {
         panic!("not admitted")

@@ -22,7 +22,7 @@ fn rejects_package_brokers() {
         (json!({"externalUrl": format!("https://h/{}", "x".repeat(2048))}), "spec.externalUrl: is longer than 2048 characters; shorten it".to_owned()),
         (json!({"externalUrl": 5}), "spec.externalUrl: is a number, not a string; put the value in quotes".to_owned()),
         (json!({"external_url": "https://h"}), "spec.external_url: unknown field; did you mean externalUrl?".to_owned()),
-        (json!({"replicas": 2}), "spec.replicas: unknown field; remove it; known here: egress, externalUrl, limits, ownedNames, packagist, sync, trustedProxies".to_owned()),
+        (json!({"replicas": 2}), "spec.replicas: unknown field; remove it; known here: audit, egress, externalUrl, limits, ownedNames, packagist, sync, trustedProxies".to_owned()),
         (json!({"trustedProxies": ["10.0.0.1"]}), format!("spec.trustedProxies[0]: \"10.0.0.1\" {NETWORK}")),
         (json!({"trustedProxies": ["10.0.0.0/08"]}), format!("spec.trustedProxies[0]: \"10.0.0.0/08\" {NETWORK}")),
         (json!({"trustedProxies": ["010.0.0.0/8"]}), format!("spec.trustedProxies[0]: \"010.0.0.0/8\" {NETWORK}")),
@@ -55,6 +55,9 @@ fn rejects_package_brokers() {
         (json!({"limits": {"requestsPerHourPerAddress": "100"}}), "spec.limits.requestsPerHourPerAddress: is a string, not a whole number; write a whole number without quotes".to_owned()),
         (json!({"limits": {"maxArchiveSize": "512MB"}}), format!("spec.limits.maxArchiveSize: \"512MB\" {BYTES}")),
         (json!({"limits": {"maxMetadataSize": "0"}}), format!("spec.limits.maxMetadataSize: \"0\" {BYTES}")),
+        (json!({"audit": {"enabled": "no"}}), "spec.audit.enabled: is a string, not a boolean; write true or false".to_owned()),
+        (json!({"audit": {"retention": "90d"}}), "spec.audit.retention: \"90d\" is not a duration; write a number and a unit (ms, s, m, h), for instance 5m".to_owned()),
+        (json!({"audit": {"retention": "59s"}}), "spec.audit.retention: records would be gone before anybody can read them; write 1m or more, for instance 2160h".to_owned()),
         (json!({"limits": {"documentCacheSize": "9999999Gi"}}), format!("spec.limits.documentCacheSize: \"9999999Gi\" {BYTES}")),
     ];
     for (spec, expected) in rejected {

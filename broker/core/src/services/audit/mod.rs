@@ -5,6 +5,7 @@
 //! therefore loses what was noted within that time at most. While the database is away, the records that wait go on
 //! counting; what there is no room for is lost, and a record says how much.
 
+mod changes;
 mod expiry;
 mod tally;
 

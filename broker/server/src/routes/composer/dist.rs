@@ -14,7 +14,7 @@ use package_broker_core::{
     services::token::Grant,
 };
 
-use super::super::{App, error::Problem, route::decoded};
+use super::super::{App, audit::Access, error::Problem, route::decoded};
 
 /// The bytes under one address never change.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
@@ -24,6 +24,7 @@ pub(in super::super) async fn dist(
     app: &App,
     grant: &Grant,
     [vendor, package, version, file]: [&str; 4],
+    access: &mut Access,
 ) -> Result<Response, Problem> {
     let (key, format) = address(
         &decoded(vendor)?,
@@ -31,7 +32,10 @@ pub(in super::super) async fn dist(
         decoded(version)?.into_owned(),
         &decoded(file)?,
     )?;
+    access.package = Some(key.package.as_str().to_owned());
+    access.version = Some(key.version.clone());
     let (archive, blob) = app.broker.dists.open(grant, &key, format).await?;
+    access.repository = Some(archive.repository.clone());
     Ok(stream(&archive, blob))
 }
 

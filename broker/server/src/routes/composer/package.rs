@@ -11,6 +11,7 @@ use package_broker_core::{
 
 use super::super::{
     App,
+    audit::Access,
     conditional::{self, not_modified},
     encoding::Coding,
     error::Problem,
@@ -22,31 +23,41 @@ pub(in super::super) async fn package(
     app: &App,
     grant: &Grant,
     headers: &HeaderMap,
-    vendor: &str,
-    file: &str,
+    [vendor, file]: [&str; 2],
+    access: &mut Access,
 ) -> Result<Response, Problem> {
     let (vendor, file) = (decoded(vendor)?, decoded(file)?);
     let (name, channel) = package_file(&vendor, &file).ok_or_else(|| {
         Problem::no_such_file(&file, "package files are called NAME.json or NAME~dev.json")
     })?;
+    let name = &*access.package.insert(name);
     let (coding, since) = (Coding::accepted(headers), conditional::since(headers));
     match app
         .broker
         .packages
-        .document(grant, &name, channel, coding.stored(), since)
+        .document(grant, name, channel, coding.stored(), since)
         .await?
     {
-        Answer::Unchanged { dated } => Ok(not_modified(&dated)),
-        Answer::Document { dated, bytes } => {
+        Answer::Unchanged { dated, owner } => {
+            access.repository = Some(owner);
+            Ok(not_modified(&dated))
+        }
+        Answer::Document {
+            dated,
+            bytes,
+            owner,
+        } => {
+            access.repository = Some(owner);
             let bytes = coding.unpack(bytes).await?;
             Ok(conditional::document(&dated, coding, bytes))
         }
         Answer::Empty { dated } if dated.is(since) => Ok(not_modified(&dated)),
         Answer::Empty { dated } => {
-            let bytes = document::empty(&name).into();
+            access.empty = true;
+            let bytes = document::empty(name).into();
             Ok(conditional::document(&dated, Coding::Identity, bytes))
         }
-        Answer::Missing => Err(missing(&name)),
+        Answer::Missing => Err(missing(name)),
     }
 }
 
