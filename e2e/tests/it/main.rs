@@ -10,6 +10,7 @@
 )]
 
 mod archives;
+mod audit;
 mod bucket;
 mod clients;
 mod conditional;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod artifact;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod composer;
 #[cfg(test)]
 mod contract;

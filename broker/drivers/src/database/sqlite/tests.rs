@@ -282,3 +282,34 @@ async fn reading_beside_a_broker_makes_and_changes_nothing() {
     broker.close().await;
     assert_eq!(status.setting("a").await.unwrap().as_deref(), Some("3"));
 }
+
+/// Every way to ask for records finds them by an index, in the order of the answer.
+#[tokio::test]
+async fn the_audit_log_is_read_by_its_indexes() {
+    let (_dir, path) = place();
+    let database = Sqlite::open(&path).await.unwrap();
+    let (order, after) = (
+        " ORDER BY last_at, id LIMIT 9",
+        " AND (last_at, id) > (5, 7)",
+    );
+    for (condition, index) in [
+        ("last_at < 7", "audit_by_time"),
+        ("last_at >= 7 AND last_at < 9", "audit_by_time"),
+        ("actor = 'a' AND last_at >= 7", "audit_by_actor"),
+        ("subject = 'a'", "audit_by_subject"),
+        ("action = 'a' AND last_at < 7", "audit_by_action"),
+    ] {
+        for after in ["", after] {
+            let query =
+                format!("EXPLAIN QUERY PLAN SELECT * FROM audit WHERE {condition}{after}{order}");
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+                .fetch_all(&database.readers)
+                .await
+                .unwrap();
+            let [(.., step)] = &plan[..] else {
+                panic!("more than one step: {plan:?}")
+            };
+            assert!(step.contains(index), "{condition}: {step}");
+        }
+    }
+}

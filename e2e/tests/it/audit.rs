@@ -1,0 +1,146 @@
+//! The audit log, as `package-broker audit` prints it.
+
+mod accesses;
+mod changes;
+mod lost;
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use package_broker_e2e::broker::package_broker;
+use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
+use package_broker_e2e::manifests::Manifests;
+use package_broker_e2e::process::Finished;
+use serde_json::{Value, json};
+
+use crate::support::registry::{Registry, manifests};
+use crate::support::upstream::Upstream;
+use crate::support::{PATIENCE, eventually};
+
+fn run(data: &Path, more: &[&str]) -> Finished {
+    let mut arguments: Vec<&OsStr> = vec!["audit".as_ref(), "--data".as_ref(), data.as_ref()];
+    arguments.extend(more.iter().map(OsStr::new));
+    package_broker(&arguments).unwrap()
+}
+
+/// The records that those options name.
+fn audit(data: &Path, more: &[&str]) -> Vec<Value> {
+    let printed = run(data, more).success().unwrap();
+    assert_eq!(printed.stderr, "");
+    let lines = printed.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The records once the registry has ended in an orderly way.
+fn audit_at_end(registry: &mut Registry, more: &[&str]) -> Vec<Value> {
+    let status = registry.broker.terminate(PATIENCE).unwrap();
+    assert!(status.success(), "{status}: {}", registry.broker.log());
+    audit(&registry.data(), more)
+}
+
+/// Some fields of a record, blank where there is none.
+fn fields<'r, const N: usize>(record: &'r Value, names: [&str; N]) -> [&'r str; N] {
+    names.map(|name| record[name].as_str().unwrap_or_default())
+}
+
+#[test]
+fn who_installed_what_is_told_while_it_runs() {
+    let upstream = Upstream::listed();
+    upstream.release("acme/kit", "1.0.0");
+    upstream.release("acme/log", "1.2.0");
+    upstream.release("acme/other", "1.0.0");
+    let all = Manifests::on_loopback().repository("team", "composer", &upstream.url(), &json!({}));
+    let registry = Registry::start(&all);
+    let directory = registry.folder().join("project");
+    let extra = json!({"require": {"acme/kit": "^1.0", "acme/log": "^1.0"}});
+    let url = registry.broker.url();
+    let project =
+        ComposerProject::create(ComposerVersion::Debian, &directory, url, &extra).unwrap();
+    let auth = registry.broker.auth_json(Manifests::TOKEN);
+    project.authenticate(&auth).unwrap();
+    project.composer(&["install"]).unwrap().success().unwrap();
+
+    let data = registry.data();
+    let notified = ["--action", "install.notified"];
+    eventually("the last record", || {
+        (!audit(&data, &notified).is_empty()).then_some(())
+    });
+    let by_token = audit(&data, &["--actor", Manifests::TOKEN]);
+    let names = ["actor", "address", "outcome"];
+    for record in &by_token {
+        let expected = ["token/team", "127.0.0.1", "ok"];
+        assert_eq!(fields(record, names), expected, "{record}");
+    }
+    let mut told: Vec<_> = by_token
+        .iter()
+        .filter(|record| record["subject"].is_string())
+        .map(|record| fields(record, ["action", "subject", "version", "repository"]))
+        .collect();
+    told.sort_unstable();
+    told.dedup();
+    let expected = [
+        ["archive.read", "acme/kit", "1.0.0.0", "team"],
+        ["archive.read", "acme/log", "1.2.0.0", "team"],
+        ["package.read", "acme/kit", "", "team"],
+        ["package.read", "acme/log", "", "team"],
+    ];
+    assert_eq!(told, expected);
+    // Nobody else did anything to that package.
+    let of_kit = audit(&data, &["--package", "acme/kit"]);
+    let mut actors: Vec<_> = of_kit
+        .iter()
+        .map(|record| fields(record, ["actor", "action"]))
+        .collect();
+    actors.sort_unstable();
+    actors.dedup();
+    let expected = [
+        ["broker", "archive.stored"],
+        ["sync", "package.changed"],
+        ["token/team", "archive.read"],
+        ["token/team", "package.read"],
+    ];
+    assert_eq!(actors, expected);
+}
+
+#[test]
+fn options_choose_records() {
+    let all = manifests(&json!({}));
+    let mut registry = Registry::start(&all);
+    let everything = audit_at_end(&mut registry, &[]);
+    let data = registry.data();
+    let lasts: Vec<&str> = everything
+        .iter()
+        .map(|record| record["last"].as_str().unwrap())
+        .collect();
+    assert!(lasts.len() >= 4, "{everything:?}");
+    // The same form and zone, but not the same number of digits.
+    let time = |text: &str| text.parse::<String>().unwrap().replace('Z', "");
+    assert!(lasts.is_sorted_by_key(|last| time(last)), "{lasts:?}");
+    let middle = lasts[lasts.len() / 2];
+    let before = audit(&data, &["--until", middle]);
+    let after = audit(&data, &["--since", middle]);
+    assert!(!before.is_empty() && !after.is_empty());
+    assert_eq!([before, after].concat(), everything);
+    assert_eq!(audit(&data, &["--since", "2020-01-01"]), everything);
+    assert_eq!(audit(&data, &["--until", "2020-01-01"]), [] as [Value; 0]);
+    assert_eq!(audit(&data, &["--actor", "nobody"]), [] as [Value; 0]);
+    let started = audit(&data, &["--actor", "broker", "--action", "audit.started"]);
+    assert_eq!(started.len(), 1);
+    for (wrong, told) in [
+        (["--action", "package.eaten"], "docs/audit.md"),
+        (["--since", "yesterday"], "2026-01-31"),
+    ] {
+        let refused = run(&data, &wrong);
+        assert_eq!(refused.code(), 2);
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    let nowhere = run(&data.join("nowhere"), &[]);
+    assert_eq!(nowhere.code(), 1);
+    assert!(
+        nowhere.stderr.contains("no data folder"),
+        "{}",
+        nowhere.stderr
+    );
+}
