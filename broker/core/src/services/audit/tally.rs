@@ -276,5 +276,6 @@ mod tests {
         // The next interval has room for others.
         tally.stored(records.len());
         assert_eq!(tally.note(&refused(70_000), at(9)), Noted::New(1));
+        assert!(tally.take()[0].address.is_some());
     }
 }
