@@ -256,6 +256,17 @@ pub fn package_broker(arguments: &[&OsStr]) -> Result<Finished> {
     run(command, START_LIMIT)
 }
 
+/// Starts `package-broker ARGUMENTS` and waits for nothing, for tests that end it while it works.
+pub fn spawn_package_broker(arguments: &[&OsStr]) -> Result<ChildGroup> {
+    let mut command = tethered(binary()?);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    ChildGroup::spawn("package-broker", command)
+}
+
 /// `$PACKAGE_BROKER_BIN`, else the `package-broker` that cargo built next to this program.
 fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("PACKAGE_BROKER_BIN").filter(|path| !path.is_empty()) {

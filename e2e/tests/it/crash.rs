@@ -5,9 +5,9 @@
 
 mod campaign;
 mod checks;
-mod clients;
+pub(crate) mod clients;
 mod moments;
-mod random;
+pub(crate) mod random;
 
 use std::fs;
 use std::time::Duration;

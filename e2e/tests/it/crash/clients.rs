@@ -15,18 +15,18 @@ use crate::support::sha1_of;
 
 /// What was answered with 200 so far. All of it has to be answered for ever.
 #[derive(Default)]
-pub(super) struct Acknowledged {
+pub(crate) struct Acknowledged {
     /// Versions by package.
-    pub(super) versions: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) versions: BTreeMap<String, BTreeSet<String>>,
     /// SHA-1 of archives by path.
-    pub(super) archives: BTreeMap<String, String>,
+    pub(crate) archives: BTreeMap<String, String>,
     /// Documents by package and `Last-Modified`: clients keep them under both.
     documents: BTreeMap<(String, String), Vec<u8>>,
 }
 
 /// What a client reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reads {
+pub(crate) enum Reads {
     /// Package documents only.
     Documents,
     /// Of each package the newest archive, too.
@@ -35,7 +35,7 @@ pub(super) enum Reads {
 
 impl Acknowledged {
     /// Takes what another client saw as well.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for (package, versions) in other.versions {
             self.versions.entry(package).or_default().extend(versions);
         }
@@ -57,22 +57,27 @@ impl Acknowledged {
 }
 
 /// Somebody who asks one running broker.
-pub(super) struct Client {
+pub(crate) struct Client {
     url: String,
     authorization: String,
 }
 
 impl Client {
     /// A client of a registry as it runs now.
-    pub(super) fn of(registry: &Registry) -> Self {
+    pub(crate) fn of(registry: &Registry) -> Self {
+        Self::at(registry.broker.url())
+    }
+
+    /// A client of whatever answers at that URL.
+    pub(crate) fn at(url: &str) -> Self {
         Self {
-            url: registry.broker.url().to_owned(),
+            url: url.to_owned(),
             authorization: basic("token", &secret("all")),
         }
     }
 
     /// GET of a path.
-    pub(super) fn get(&self, path: &str) -> Result<Answer> {
+    pub(crate) fn get(&self, path: &str) -> Result<Answer> {
         Call::new("GET", &format!("{}{path}", self.url))
             .header("Authorization", &self.authorization)
             .send()
@@ -80,7 +85,7 @@ impl Client {
 
     /// Reads these names again and again until the broker is gone, which it may be only after
     /// `killed`.
-    pub(super) fn read_until(
+    pub(crate) fn read_until(
         &self,
         reads: Reads,
         names: &[String],
@@ -92,6 +97,24 @@ impl Client {
                 assert!(killed.load(Ordering::SeqCst), "{name}: {error:#}");
                 break;
             }
+        }
+        seen
+    }
+
+    /// Reads these names again and again until it is over. Everything has to be answered.
+    pub(crate) fn read_while(
+        &self,
+        reads: Reads,
+        names: &[String],
+        over: &AtomicBool,
+    ) -> Acknowledged {
+        let mut seen = Acknowledged::default();
+        for name in names.iter().cycle() {
+            if over.load(Ordering::SeqCst) {
+                break;
+            }
+            self.read(reads, name, &mut seen)
+                .unwrap_or_else(|error| panic!("{name}: {error:#}"));
         }
         seen
     }
@@ -115,7 +138,7 @@ impl Client {
     }
 
     /// The versions of a package; `None` if it cannot be told yet.
-    pub(super) fn versions(
+    pub(crate) fn versions(
         &self,
         name: &str,
         seen: &mut Acknowledged,
@@ -132,6 +155,6 @@ impl Client {
 }
 
 /// The pretty version of an entry.
-pub(super) fn version_of(entry: &Value) -> String {
+pub(crate) fn version_of(entry: &Value) -> String {
     entry["version"].as_str().unwrap().to_owned()
 }

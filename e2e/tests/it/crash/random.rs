@@ -1,11 +1,11 @@
 //! Choices that look random and are the same for the same seed.
 
 /// A generator by xorshift.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// From `CRASH_SEED`, else from a seed of ours; says which.
-    pub(super) fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let given = std::env::var("CRASH_SEED").ok();
         let seed = given.map_or(0x6b69_6c6c_2d39, |seed| seed.parse().unwrap());
         println!("CRASH_SEED={seed}");
@@ -13,7 +13,7 @@ impl Random {
     }
 
     /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

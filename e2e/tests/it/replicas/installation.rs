@@ -6,10 +6,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use package_broker_e2e::broker::{Broker, package_broker};
+use package_broker_e2e::broker::{Broker, package_broker, spawn_package_broker};
 use package_broker_e2e::manifests::Manifests;
 use package_broker_e2e::postgres::Postgres;
-use package_broker_e2e::process::Finished;
+use package_broker_e2e::process::{ChildGroup, Finished};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -109,6 +109,26 @@ impl Installation {
         let mut arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
         arguments.extend([OsStr::new("--config"), settings.as_os_str()]);
         package_broker(&arguments).unwrap()
+    }
+
+    /// Starts the same and waits for nothing.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> ChildGroup {
+        let settings = self.settings("command", &json!({}));
+        let mut arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        arguments.extend([OsStr::new("--config"), settings.as_os_str()]);
+        spawn_package_broker(&arguments).unwrap()
+    }
+
+    /// Ends every claim, as time does for those of processes that are gone.
+    pub(crate) fn end_claims(&self) {
+        self.sql("DELETE FROM claims");
+    }
+
+    /// Runs SQL in its database.
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        let name = self.database.rsplit_once('/').unwrap().1;
+        let name = name.split('?').next().unwrap();
+        self.postgres.sql(name, statement).unwrap()
     }
 
     /// Declares manifests, for clients at that URL.

@@ -2,5 +2,6 @@
 
 mod balancer;
 mod commands;
+mod crash;
 mod installation;
 mod serving;

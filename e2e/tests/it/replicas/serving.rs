@@ -14,10 +14,10 @@ use crate::support::registry::{basic, manifests, secret, with_token};
 use crate::support::upstream::{Upstream, archive_path};
 use crate::support::{eventually, json as json_of, versions};
 
-const URL: &str = "https://packages.example.com/team";
+pub(super) const URL: &str = "https://packages.example.com/team";
 
 /// GET as a token made by [`with_token`].
-fn ask(replica: &Broker, token: &str, path: &str) -> Answer {
+pub(super) fn ask(replica: &Broker, token: &str, path: &str) -> Answer {
     let authorization = basic("token", &secret(token));
     get(
         &format!("{}{path}", replica.url()),
@@ -26,11 +26,11 @@ fn ask(replica: &Broker, token: &str, path: &str) -> Answer {
     .unwrap()
 }
 
-fn with_upstream(upstream: &Upstream) -> Manifests {
+pub(super) fn with_upstream(upstream: &Upstream) -> Manifests {
     manifests(&json!({})).repository("team", "composer", &upstream.url(), &json!({}))
 }
 
-fn ready(replica: &Broker) {
+pub(super) fn ready(replica: &Broker) {
     eventually("a replica that is ready", || {
         let answer = get(&format!("{}/readyz", replica.metrics_url()), &[]).unwrap();
         (answer.status == 200).then_some(())
