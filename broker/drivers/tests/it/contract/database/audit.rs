@@ -105,6 +105,16 @@ pub(crate) async fn records_come_in_the_order_of_time(database: &dyn Database) {
     }
 }
 
+fn meets(record: &Record, filter: &Filter) -> bool {
+    let actor = filter.actor.as_deref();
+    let subject = filter.subject.as_deref();
+    filter.since.is_none_or(|since| record.last >= since)
+        && filter.until.is_none_or(|until| record.last < until)
+        && actor.is_none_or(|actor| *actor == *record.actor)
+        && subject.is_none_or(|subject| record.subject.as_deref() == Some(subject))
+        && filter.action.is_none_or(|action| record.action == action)
+}
+
 pub(crate) async fn a_filter_gives_what_meets_all_of_it(database: &dyn Database) {
     let mut given = Vec::new();
     for second in 0..60 {
@@ -160,20 +170,11 @@ pub(crate) async fn a_filter_gives_what_meets_all_of_it(database: &dyn Database)
         },
     ];
     for filter in &filters {
-        let meets = |record: &&Record| {
-            filter.since.is_none_or(|since| record.last >= since)
-                && filter.until.is_none_or(|until| record.last < until)
-                && filter
-                    .actor
-                    .as_deref()
-                    .is_none_or(|actor| *actor == *record.actor)
-                && filter
-                    .subject
-                    .as_deref()
-                    .is_none_or(|subject| record.subject.as_deref() == Some(subject))
-                && filter.action.is_none_or(|action| record.action == action)
-        };
-        let expected: Vec<Record> = given.iter().filter(meets).cloned().collect();
+        let expected: Vec<Record> = given
+            .iter()
+            .filter(|record| meets(record, filter))
+            .cloned()
+            .collect();
         assert_eq!(read(database, filter, 4).await, expected, "{filter:?}");
     }
 }
