@@ -82,7 +82,9 @@ fn syncs_that_are_killed_leave_one_state_in_the_end() {
     });
     // Both replicas told the same for the same date.
     let mut all = seen.pop().unwrap();
-    seen.into_iter().for_each(|seen| all.merge(seen));
+    for seen in seen {
+        all.merge(seen);
+    }
     assert!(all.versions.len() > PACKAGES / 2 && !all.archives.is_empty());
     for replica in &replicas {
         let told = eventually("everything that was released", || {
