@@ -52,4 +52,9 @@ impl Cache {
     pub fn tools(&self) -> PathBuf {
         self.root.join("tools")
     }
+
+    /// The Garage server.
+    pub fn garage(&self) -> PathBuf {
+        self.tools().join("bin/garage")
+    }
 }

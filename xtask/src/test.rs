@@ -5,11 +5,12 @@ use anyhow::Result;
 use crate::process::{cargo, step, watch};
 use crate::setup;
 
-/// Gets what the tests need: Debian packages, Composer versions, real PHP packages.
+/// Gets what the tests need: Debian packages, Composer versions, real PHP packages, an S3 server.
 pub(crate) fn set_up() -> Result<()> {
     setup::packages::ensure(setup::packages::FOR_TESTS)?;
     setup::composer::ensure()?;
     setup::debian_sources::ensure()?;
+    setup::tools::garage()?;
     Ok(())
 }
 
