@@ -11,6 +11,7 @@ pub mod cache;
 pub mod composer;
 pub mod composer_repository;
 pub mod debian;
+pub mod garage;
 pub mod git;
 pub mod http;
 pub mod lock;

@@ -39,7 +39,9 @@ pub(crate) fn garage() -> Result<()> {
     if cache.garage().is_file() {
         return Ok(());
     }
-    step("building Garage, an S3 server for the tests, into the cache, once; this takes some ten minutes");
+    step(
+        "building Garage, an S3 server for the tests, into the cache, once; this takes some ten minutes",
+    );
     let mut install = cargo(&["install", "--locked", "--quiet", "garage", "--version"]);
     install
         .args([GARAGE, "--no-default-features", "--features"])

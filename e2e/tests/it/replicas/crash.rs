@@ -88,17 +88,7 @@ fn syncs_that_are_killed_leave_one_state_in_the_end() {
     assert!(all.versions.len() > PACKAGES / 2 && !all.archives.is_empty());
     for replica in &replicas {
         let told = eventually("everything that was released", || {
-            let told: BTreeSet<(String, String)> = names
-                .iter()
-                .flat_map(|name| {
-                    let document = json_of(&ask(replica, "all", &format!("/p2/{name}.json")));
-                    let versions = expanded(&document, name);
-                    versions
-                        .iter()
-                        .map(|entry| (name.clone(), version_of(entry)))
-                        .collect::<Vec<_>>()
-                })
-                .collect();
+            let told = told_by(replica, &names);
             (told == released).then_some(told)
         });
         for (name, known) in &all.versions {
@@ -108,6 +98,21 @@ fn syncs_that_are_killed_leave_one_state_in_the_end() {
         }
     }
     assert_eq!(installation.sync("team")["changed"], 0);
+}
+
+/// Every version that a replica lists, by package.
+fn told_by(replica: &Broker, names: &[String]) -> BTreeSet<(String, String)> {
+    let mut told = BTreeSet::new();
+    for name in names {
+        let document = json_of(&ask(replica, "all", &format!("/p2/{name}.json")));
+        let versions = expanded(&document, name);
+        told.extend(
+            versions
+                .iter()
+                .map(|entry| (name.clone(), version_of(entry))),
+        );
+    }
+    told
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! The promises of `ports::storage`.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::join_all};
 use package_broker_core::{
     domain::archive::BlobId,
-    ports::storage::{Staged, Storage},
+    ports::storage::{Blob, Staged, Storage, StorageError},
 };
+use package_broker_drivers::storage::s3::S3;
 use sha2::{Digest, Sha256};
 
 fn id_of(content: &[u8]) -> BlobId {
@@ -213,6 +215,28 @@ where
     }
 }
 
+/// A test of each promise, for a storage that `$open` makes.
+macro_rules! every_promise {
+    ($open:expr) => {
+        promises!(
+            $open,
+            blobs::a_blob_that_is_not_there_is_none,
+            blobs::a_removed_blob_is_gone_and_may_come_back,
+            blobs::empty_chunks_are_nothing,
+            blobs::no_chunk_is_larger_than_a_mebibyte,
+            blobs::removing_what_was_never_there_is_no_error,
+            blobs::what_was_committed_comes_back,
+            staging::a_blob_is_whole_while_others_commit_it_again,
+            staging::a_commit_given_up_leaves_all_or_nothing,
+            staging::committing_what_is_there_is_no_error,
+            staging::nothing_is_there_before_the_commit,
+            staging::the_same_blob_may_be_committed_by_many_at_once,
+            staging::what_is_dropped_never_becomes_a_blob,
+            staging::writers_at_once_do_not_mix,
+        );
+    };
+}
+
 mod filesystem {
     use std::path::Path;
 
@@ -252,22 +276,7 @@ mod filesystem {
         }
     }
 
-    promises!(
-        temporary().await,
-        blobs::a_blob_that_is_not_there_is_none,
-        blobs::a_removed_blob_is_gone_and_may_come_back,
-        blobs::empty_chunks_are_nothing,
-        blobs::no_chunk_is_larger_than_a_mebibyte,
-        blobs::removing_what_was_never_there_is_no_error,
-        blobs::what_was_committed_comes_back,
-        staging::a_blob_is_whole_while_others_commit_it_again,
-        staging::a_commit_given_up_leaves_all_or_nothing,
-        staging::committing_what_is_there_is_no_error,
-        staging::nothing_is_there_before_the_commit,
-        staging::the_same_blob_may_be_committed_by_many_at_once,
-        staging::what_is_dropped_never_becomes_a_blob,
-        staging::writers_at_once_do_not_mix,
-    );
+    every_promise!(temporary().await);
 
     fn files_below(dir: &Path) -> usize {
         let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
@@ -301,59 +310,40 @@ mod filesystem {
     }
 }
 
-mod s3 {
-    use async_trait::async_trait;
-    use package_broker_core::ports::storage::{Blob, StorageError};
-    use package_broker_drivers::storage::s3::S3;
+/// A bucket opened together with what it needs to be there.
+struct Kept<K> {
+    bucket: S3,
+    _with: K,
+}
 
+#[async_trait]
+impl<K: Send + Sync> Storage for Kept<K> {
+    async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
+        self.bucket.stage().await
+    }
+
+    async fn open(&self, id: &BlobId) -> Result<Option<Blob>, StorageError> {
+        self.bucket.open(id).await
+    }
+
+    async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
+        self.bucket.remove(id).await
+    }
+}
+
+mod s3 {
     use super::{super::promises, *};
     use crate::support::bucket::TestBucket;
 
-    /// A storage whose service goes with it.
-    struct Temporary {
-        storage: S3,
-        _bucket: TestBucket,
-    }
-
-    fn temporary() -> Temporary {
+    fn temporary() -> Kept<TestBucket> {
         let bucket = TestBucket::start();
-        Temporary {
-            storage: bucket.open(),
-            _bucket: bucket,
+        Kept {
+            bucket: bucket.open(),
+            _with: bucket,
         }
     }
 
-    #[async_trait]
-    impl Storage for Temporary {
-        async fn stage(&self) -> Result<Box<dyn Staged>, StorageError> {
-            self.storage.stage().await
-        }
-
-        async fn open(&self, id: &BlobId) -> Result<Option<Blob>, StorageError> {
-            self.storage.open(id).await
-        }
-
-        async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
-            self.storage.remove(id).await
-        }
-    }
-
-    promises!(
-        temporary(),
-        blobs::a_blob_that_is_not_there_is_none,
-        blobs::a_removed_blob_is_gone_and_may_come_back,
-        blobs::empty_chunks_are_nothing,
-        blobs::no_chunk_is_larger_than_a_mebibyte,
-        blobs::removing_what_was_never_there_is_no_error,
-        blobs::what_was_committed_comes_back,
-        staging::a_blob_is_whole_while_others_commit_it_again,
-        staging::a_commit_given_up_leaves_all_or_nothing,
-        staging::committing_what_is_there_is_no_error,
-        staging::nothing_is_there_before_the_commit,
-        staging::the_same_blob_may_be_committed_by_many_at_once,
-        staging::what_is_dropped_never_becomes_a_blob,
-        staging::writers_at_once_do_not_mix,
-    );
+    every_promise!(temporary());
 
     #[tokio::test]
     async fn restart() {
@@ -373,5 +363,65 @@ mod s3 {
         tokio::join!(store(&one, &content), store(&other, &content));
         other.remove(&id).await.unwrap();
         assert!(fetch(&one, &id).await.is_none());
+    }
+}
+
+/// The same on a real service.
+mod garage {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use package_broker_drivers::storage::s3::{S3Credentials, S3Options};
+    use package_broker_e2e::garage::Garage;
+    use tempfile::TempDir;
+
+    use super::{super::promises, *};
+    use crate::support::bucket::options;
+
+    fn open(server: &Garage, prefix: &str, scratch: &TempDir) -> S3 {
+        let options = S3Options {
+            bucket: Garage::BUCKET.to_owned(),
+            prefix: prefix.to_owned(),
+            credentials: S3Credentials::Static {
+                access_key_id: Garage::KEY.to_owned(),
+                secret_access_key: Garage::SECRET.into(),
+                session_token: None,
+            },
+            ..options(&server.endpoint())
+        };
+        S3::open(&options, scratch.path()).unwrap()
+    }
+
+    /// A folder of its own in the bucket of a server that all of them share.
+    fn temporary() -> Kept<(Arc<Garage>, TempDir)> {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("test{}", FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let (server, scratch) = (Garage::shared().unwrap(), tempfile::tempdir().unwrap());
+        Kept {
+            bucket: open(&server, &prefix, &scratch),
+            _with: (server, scratch),
+        }
+    }
+
+    every_promise!(temporary());
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn large_archives_go_up_in_parts_and_by_signed_link() {
+        let temporary = temporary();
+        let storage = &temporary.bucket;
+        let content = content(40 << 20, 11);
+        let id = store(storage, &content).await;
+        assert!(fetch(storage, &id).await.unwrap() == content);
+        let link = storage
+            .presigned(&id, Duration::from_mins(1))
+            .await
+            .unwrap();
+        let link = link.as_str().to_owned();
+        let answer = tokio::task::spawn_blocking(move || package_broker_e2e::http::get(&link, &[]));
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == content);
     }
 }
