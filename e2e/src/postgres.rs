@@ -181,6 +181,28 @@ impl Postgres {
         Ok(())
     }
 
+    /// Another server, on another port, with all that this one had when it was stopped: what takes over after it.
+    ///
+    /// # Errors
+    /// If the copy cannot be made, or does not start.
+    pub fn copy(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
+        let mut copy = tethered("cp");
+        copy.arg("-a")
+            .arg(self.folder.path().join("."))
+            .arg(folder.path());
+        finish(copy, "cp")?;
+        let server = Self {
+            programs: self.programs.clone(),
+            folder,
+            port: free_port()?,
+            server: Mutex::new(None),
+            databases: AtomicU32::new(self.databases.load(Ordering::Relaxed)),
+        };
+        server.run()?;
+        Ok(server)
+    }
+
     /// Makes the server and all of its processes silent, with their connections open.
     ///
     /// # Errors

@@ -452,8 +452,13 @@ impl DistService {
                 lost.key.package
             ))
         };
-        self.fetch(&lost.repository, &lost.key, wanted.ok_or_else(gone)?)
-            .await
+        let fetched = self.fetch(&lost.repository, &lost.key, wanted.ok_or_else(gone)?);
+        fetched.await.map_err(|error| match error {
+            DistError::Defective { package, defect } => DistError::Gone(format!(
+                "the archive of {package} is lost, and what its source has in its place cannot be served: {defect}"
+            )),
+            error => error,
+        })
     }
 
     fn explain(&self, key: &ArchiveKey, error: SourceError) -> DistError {

@@ -30,9 +30,10 @@ pub(crate) async fn open(
     settings: &Process,
     sources: Arc<ReplaceableSources>,
 ) -> anyhow::Result<Ports> {
-    make_private_folder(&settings.data)?;
+    let uploads = settings.data.join("uploads");
+    make_private_folder(&uploads)?;
     let storage = storage(&settings.storage)?;
-    let storage = S3::open(&storage, &settings.data.join("uploads")).context("storage")?;
+    let storage = S3::open(&storage, &uploads).context("storage")?;
     let database = Postgres::open(&database(&settings.database)?).await?;
     Ok(Ports {
         cache: cache(settings).await?,

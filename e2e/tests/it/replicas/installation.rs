@@ -10,6 +10,7 @@ use package_broker_e2e::broker::{Broker, package_broker, spawn_package_broker};
 use package_broker_e2e::manifests::Manifests;
 use package_broker_e2e::postgres::Postgres;
 use package_broker_e2e::process::{ChildGroup, Finished};
+use package_broker_e2e::tree::files_below;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -160,6 +161,13 @@ impl Installation {
     pub(crate) fn serve_with(&self, name: &str, patch: &Value) -> Broker {
         let settings = self.settings(name, patch);
         Broker::serve(&settings, &self.path(name)).unwrap()
+    }
+
+    /// The archives in its bucket.
+    pub(crate) fn objects(&self) -> Vec<PathBuf> {
+        let bucket = self.s3.root().join(BUCKET);
+        let keys = files_below(&bucket).unwrap();
+        keys.iter().map(|key| bucket.join(key)).collect()
     }
 
     /// Where `apply` put the credentials of tokens that it made.

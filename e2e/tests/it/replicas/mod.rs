@@ -3,5 +3,7 @@
 mod balancer;
 mod commands;
 mod crash;
+mod faults;
+mod gateway;
 mod installation;
 mod serving;

@@ -75,9 +75,19 @@ impl Registry {
         Self::start_with(manifests, &[])
     }
 
+    /// The same in a folder of the test's: the data will be in `data` in it.
+    pub(crate) fn start_in(folder: TempDir, manifests: &Manifests) -> Self {
+        let registry = Self::launch(folder, manifests, &[]);
+        registry.wait_until_ready();
+        registry
+    }
+
     /// The same with more arguments for `package-broker run`.
     pub(crate) fn start_with(manifests: &Manifests, arguments: &'static [&'static str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::launch(tempfile::tempdir().unwrap(), manifests, arguments)
+    }
+
+    fn launch(folder: TempDir, manifests: &Manifests, arguments: &'static [&'static str]) -> Self {
         let file = folder.path().join("manifests.yaml");
         manifests.write_file(&file).unwrap();
         Self {

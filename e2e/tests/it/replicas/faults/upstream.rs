@@ -1,0 +1,57 @@
+//! An upstream that goes, and one that sends other bytes: what is there goes on, nothing bad is kept.
+
+use std::time::Duration;
+
+use super::super::installation::{Installation, report};
+use super::super::serving::{URL, ask, ready, with_upstream};
+use super::load::under_load;
+use crate::support::json as json_of;
+use crate::support::registry::{archive_in, expanded};
+use crate::support::upstream::{Upstream, archive};
+
+#[test]
+fn what_is_there_goes_on_without_its_source() {
+    let installation = Installation::new();
+    let upstream = Upstream::listed();
+    for name in ["acme/lib", "acme/kit"] {
+        upstream.publish(name, "1.0.0", &archive(name, "1.0.0", 100_000), true);
+    }
+    installation.apply(&with_upstream(&upstream), URL);
+    installation.sync("team");
+    let replicas = ["one", "two"].map(|name| installation.serve(name));
+    replicas.iter().for_each(ready);
+    let archive_of = |name: &str| {
+        let document = json_of(&ask(&replicas[0], "all", &format!("/p2/{name}.json")));
+        archive_in(&expanded(&document, name)[0])
+    };
+    let (warm, bad) = (archive_of("acme/lib"), archive_of("acme/kit"));
+    assert_eq!(ask(&replicas[0], "all", &warm).status, 200);
+    let kept = installation.objects();
+    let paths = [
+        "/packages.json",
+        "/p2/acme/lib.json",
+        "/p2/acme/kit.json",
+        &warm,
+    ];
+    under_load(&replicas, &paths, &[], || {
+        let other = archive("acme/kit", "6.6.6", 100_000);
+        upstream.replace_archive("acme/kit", "1.0.0", &other);
+        for replica in &replicas {
+            let answer = ask(replica, "all", &bad);
+            assert_eq!(answer.status, 424, "{}", answer.text());
+        }
+        upstream.fail("/", 500);
+        upstream.delay(Duration::from_millis(300));
+        let failed = installation.run(&["sync", "team"]);
+        assert_eq!(report(&failed)["result"], "failed");
+        assert_eq!(failed.code(), 1);
+        for replica in &replicas {
+            let answer = ask(replica, "all", &bad);
+            assert_eq!(answer.status, 503, "{}", answer.text());
+        }
+    });
+    assert_eq!(installation.objects(), kept, "nothing was stored");
+    upstream.mend("/");
+    upstream.delay(Duration::ZERO);
+    assert_eq!(installation.sync("team")["result"], "succeeded");
+}
