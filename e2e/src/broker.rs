@@ -268,7 +268,7 @@ pub fn spawn_package_broker(arguments: &[&OsStr]) -> Result<ChildGroup> {
 }
 
 /// `$PACKAGE_BROKER_BIN`, else the `package-broker` that cargo built next to this program.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("PACKAGE_BROKER_BIN").filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(path));
     }

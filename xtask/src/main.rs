@@ -1,4 +1,4 @@
-//! The one front door of this repository: `cargo xtask demo | test | lint | crds | bench`.
+//! The one front door of this repository: `cargo xtask demo | test | lint | crds | docs | bench`.
 //!
 //! Each command says what it does while it does it, keeps what it downloads in a cache outside
 //! the repository, and ends every process it started, also on failure and on Ctrl-C.
@@ -6,6 +6,7 @@
 mod bench;
 mod crds;
 mod demo;
+mod docs;
 mod lint;
 mod process;
 mod setup;
@@ -39,6 +40,8 @@ enum Task {
     },
     /// Compare the broker with nginx, with Composer and with bare fetches, side by side
     Bench(bench::Options),
+    /// Write the parts of docs/ that are taken from the program
+    Docs,
     /// Format check, clippy, generated files, dependency policy
     Lint,
     /// Write the CRD YAML from the Rust types
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         } => test::set_up(),
         Task::Test { arguments, .. } => test::test(&arguments),
         Task::Bench(options) => bench::bench(&options),
+        Task::Docs => docs::docs(),
         Task::Lint => lint::lint(),
         Task::Crds { check } => crds::crds(check),
     });

@@ -143,7 +143,7 @@ impl SyncService {
         self.telemetry.lazy_reads.increment();
         let reading = async {
             let reader = self.reader_of(opened).await?;
-            self.stage(repository, &*reader, package).await
+            self.stage(repository, &reader, package).await
         };
         let limit = repository.timeout.min(READ_TIMEOUT);
         let staged = tokio::time::timeout(limit, reading)

@@ -82,7 +82,7 @@ impl SyncService {
         let mut last_word = Instant::now();
         let fetches = stream::iter(names.to_vec()).map(|name| async move {
             let found = self
-                .fetch(repository, &*survey.reader, &name, checksums)
+                .fetch(repository, &survey.reader, &name, checksums)
                 .await;
             (name, found)
         });

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{SyncError, SyncService};
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
     },
     services::render::{Checksums, Prepared},
 };
+
+/// Versions that are checked and rendered in less than a millisecond or so.
+const JUDGED_AT_ONCE: usize = 64;
 
 /// What became of one package.
 pub(super) enum Staged {
@@ -33,7 +37,7 @@ impl SyncService {
     pub(super) async fn stage(
         &self,
         repository: &Arc<Repository>,
-        reader: &dyn PackageReader,
+        reader: &Arc<dyn PackageReader>,
         package: &PackageName,
     ) -> Result<Staged, SyncError> {
         let fetched = self.fetch(repository, reader, package, None).await?;
@@ -45,7 +49,7 @@ impl SyncService {
     pub(super) async fn fetch(
         &self,
         repository: &Arc<Repository>,
-        reader: &dyn PackageReader,
+        reader: &Arc<dyn PackageReader>,
         package: &PackageName,
         checksums: Option<&Checksums>,
     ) -> Result<Fetched, SyncError> {
@@ -63,7 +67,14 @@ impl SyncService {
             repository: repository.name.clone(),
         };
         self.telemetry.packages_read.increment();
-        let found = match reader.read(package, &known).await? {
+        // On a task of its own, so that every processor parses what comes.
+        let reading = {
+            let (reader, package) = (Arc::clone(reader), package.clone());
+            let read = async move { (reader.read(&package, &known).await, known.validator) };
+            AbortOnDropHandle::new(tokio::spawn(read))
+        };
+        let (read, validator) = reading.await.map_err(|_| SyncError::Stopped)?;
+        let found = match read? {
             Reading::Unchanged => return Ok(Fetched::Decided(Staged::Unchanged)),
             Reading::Absent => return Ok(Fetched::Decided(Staged::Absent)),
             Reading::Found(found) => found,
@@ -82,7 +93,7 @@ impl SyncService {
             found,
             before,
             tag,
-            known: known.validator,
+            known: validator,
             urls: self.catalog.installation().urls().clone(),
             checksums,
         })))
@@ -127,13 +138,18 @@ pub(super) struct Material {
 }
 
 impl Fetched {
-    /// Checks and prepares what was fetched: all of the work that needs the processor, off the runtime.
+    /// Checks and prepares what was fetched: all of the work that needs the processor, off the runtime if it is much.
     pub(super) async fn judge(self) -> Result<Staged, SyncError> {
         match self {
             Self::Decided(staged) => Ok(staged),
             Self::Found(material) => {
-                let judging = tokio::task::spawn_blocking(move || material.judge());
-                judging.await.map_err(|_| SyncError::Stopped)
+                let judged = if material.found.versions.len() <= JUDGED_AT_ONCE {
+                    // A hand-over to another thread would take longer than the work.
+                    AbortOnDropHandle::new(tokio::spawn(async move { material.judge() })).await
+                } else {
+                    tokio::task::spawn_blocking(move || material.judge()).await
+                };
+                judged.map_err(|_| SyncError::Stopped)
             }
         }
     }

@@ -202,3 +202,11 @@ fn no_two_settings_share_a_variable() {
     variables.dedup();
     assert_eq!(variables.len(), count);
 }
+
+#[test]
+fn the_page_of_settings_is_current() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let table = reference().unwrap();
+    let current = format!("<!-- settings -->\n{table}<!-- /settings -->");
+    assert!(page.contains(&current), "run `cargo xtask docs`");
+}

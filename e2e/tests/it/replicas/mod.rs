@@ -6,4 +6,5 @@ mod crash;
 mod faults;
 mod gateway;
 mod installation;
+mod recipe;
 mod serving;
