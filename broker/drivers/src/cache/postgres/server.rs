@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener};
 use super::{
     Fault, Options,
     connect::{Commands, listen_to},
-    sweep::sweep,
+    sweep::{probe, sweep},
 };
 use crate::cache::remote::{self, Line, Link, Server as _, message};
 
@@ -135,9 +135,12 @@ impl remote::Server for Server {
         }
     }
 
-    /// The write is one that is due anyway.
     async fn prove(&self, link: &Link<Commands>) -> Result<(), Fault> {
-        link.commands.run(sweep).await
+        link.commands.run(probe).await
+    }
+
+    async fn tidy(&self, commands: Commands) -> Result<(), Fault> {
+        commands.run(sweep).await
     }
 
     async fn say(&self, commands: Commands, number: u64) -> Result<(), Fault> {

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use package_broker_core::ports::cache::Change;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Fault, HEARTBEAT, Link, Server,
+    Fault, HEARTBEAT, Link, RESPONSE, Server,
     line::{announce, prove},
 };
 
@@ -62,6 +62,7 @@ async fn serve<S: Server>(
             let _told = announce(server, &Change::Everything).await;
         }
         loop {
+            tidy(server, link).await;
             sleep(HEARTBEAT).await;
             match prove(server, link).await {
                 Err(fault) if fault.breaks() => return fault,
@@ -73,6 +74,20 @@ async fn serve<S: Server>(
         fault = server.listen(words) => fault,
         fault = watch => fault,
         () = link.broken.cancelled() => Fault::Ended,
+    }
+}
+
+/// Gives the server a moment to tidy up. Whether the connections work is for the proof to say: that there is much to
+/// remove breaks nothing.
+async fn tidy<S: Server>(server: &S, link: &Link<S::Commands>) {
+    let tidying = server.tidy(link.commands.clone());
+    if let Ok(Err(fault)) = timeout(RESPONSE, tidying).await {
+        let reason = fault.told(server.secrets());
+        tracing::debug!(
+            server = server.line().place(),
+            reason,
+            "the cache could not be tidied up"
+        );
     }
 }
 

