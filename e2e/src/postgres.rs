@@ -88,6 +88,11 @@ impl Postgres {
         self.port
     }
 
+    /// The folder of the server's programs, `pg_dump` among them.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// Makes an empty database and returns its URL.
     ///
     /// # Errors

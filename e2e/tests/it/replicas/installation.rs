@@ -163,9 +163,14 @@ impl Installation {
         Broker::serve(&settings, &self.path(name)).unwrap()
     }
 
+    /// The folder of its bucket.
+    pub(crate) fn bucket(&self) -> PathBuf {
+        self.s3.root().join(BUCKET)
+    }
+
     /// The archives in its bucket.
     pub(crate) fn objects(&self) -> Vec<PathBuf> {
-        let bucket = self.s3.root().join(BUCKET);
+        let bucket = self.bucket();
         let keys = files_below(&bucket).unwrap();
         keys.iter().map(|key| bucket.join(key)).collect()
     }

@@ -1,5 +1,6 @@
 //! Several processes on one database, one cache and one bucket.
 
+mod backup;
 mod balancer;
 mod commands;
 mod crash;

@@ -126,6 +126,14 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
+    /// The value of a key that is likely to be at a place, as it is in the version before.
+    pub(super) fn get_near(&self, place: usize, key: &Arc<str>) -> Option<&Raw> {
+        match self.0.get(place) {
+            Some((name, value)) if Arc::ptr_eq(name, key) || name == key => Some(value),
+            _ => self.get(key),
+        }
+    }
+
     /// The value of a key decoded as a type; nothing where the key is absent or of another shape.
     pub fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         self.get(key)?.read()

@@ -28,13 +28,13 @@ pub fn minify(versions: &[&Fields]) -> Vec<Fields> {
 
 fn difference(previous: &Fields, version: &Fields) -> Fields {
     let mut entry = Fields::default();
-    for (key, value) in version.iter() {
-        if previous.get(key) != Some(value) {
+    for (place, (key, value)) in version.iter().enumerate() {
+        if previous.get_near(place, key) != Some(value) {
             entry.push(Arc::clone(key), value.clone());
         }
     }
-    for (key, _) in previous.iter() {
-        if version.get(key).is_none() {
+    for (place, (key, _)) in previous.iter().enumerate() {
+        if version.get_near(place, key).is_none() {
             entry.push(Arc::clone(key), Raw::of("__unset"));
         }
     }
