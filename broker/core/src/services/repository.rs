@@ -59,6 +59,8 @@ impl RepositoryService {
         &self,
         installation: Installation,
     ) -> Result<Arc<Installation>, DatabaseError> {
+        // What a sync stored before this was declared is to be settled too; from then on, the database refuses it.
+        self.publisher.catch_up().await?;
         let before = self.catalog.installation();
         let records = self.database.repositories().await?;
         let installation = self.put_in_force(installation, &records);
