@@ -62,11 +62,16 @@ impl Broker {
     /// Starts `package-broker serve --config SETTINGS` and waits until it says that it listens. `data` is the folder
     /// that its settings name; its output goes to `DATA.log`.
     pub fn serve(settings: &Path, data: &Path) -> Result<Self> {
+        Self::serve_binary(&binary()?, settings, data)
+    }
+
+    /// The same with a `package-broker` of the caller's choice.
+    pub fn serve_binary(binary: &Path, settings: &Path, data: &Path) -> Result<Self> {
         let command = ["serve".as_ref(), "--config".as_ref(), settings.as_os_str()];
         let command = command.map(OsStr::to_owned).to_vec();
         Launch {
             command,
-            ..Launch::new(&binary()?, Path::new(""), data, &[])
+            ..Launch::new(binary, Path::new(""), data, &[])
         }
         .start()
     }
@@ -128,18 +133,7 @@ impl Broker {
 
     /// User name and secret of an `AccessToken`, from its `auth.json`.
     pub fn credentials(&self, token: &str) -> Result<(String, String)> {
-        let file = self.auth_json(token);
-        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let auth: Value = serde_json::from_slice(&text)?;
-        // For the host of the public URL, which need not be this machine's.
-        let entry = auth["http-basic"]
-            .as_object()
-            .and_then(|hosts| hosts.values().next());
-        let text = |key: &str| Some(entry?[key].as_str()?.to_owned());
-        match (text("username"), text("password")) {
-            (Some(username), Some(password)) => Ok((username, password)),
-            _ => bail!("{} has no http-basic entry", file.display()),
-        }
+        credentials_in(&self.auth_json(token))
     }
 
     /// GET of a path below its URL, as that `AccessToken`.
@@ -184,6 +178,22 @@ impl Broker {
             }
             thread::sleep(POLL);
         }
+    }
+}
+
+/// User name and secret in an `auth.json` with one host.
+pub fn credentials_in(auth_json: &Path) -> Result<(String, String)> {
+    let text =
+        fs::read(auth_json).with_context(|| format!("cannot read {}", auth_json.display()))?;
+    let auth: Value = serde_json::from_slice(&text)?;
+    // For the host of the public URL, which need not be this machine's.
+    let entry = auth["http-basic"]
+        .as_object()
+        .and_then(|hosts| hosts.values().next());
+    let text = |key: &str| Some(entry?[key].as_str()?.to_owned());
+    match (text("username"), text("password")) {
+        (Some(username), Some(password)) => Ok((username, password)),
+        _ => bail!("{} has no http-basic entry", auth_json.display()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use package_broker_e2e::broker::Broker;
+use package_broker_e2e::broker::{Broker, credentials_in};
 use package_broker_e2e::http;
 use package_broker_e2e::manifests::Manifests;
 use serde_json::json;
@@ -21,6 +21,9 @@ const PACKAGES: usize = 10_000;
 const VERSIONS: usize = 10;
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;
+
+/// The public URL of every installation.
+pub(super) const PUBLIC: &str = "https://packages.example.com";
 
 /// A broker that has synced a corpus from an nginx of its own.
 pub(super) struct Loaded {
@@ -53,7 +56,7 @@ pub(super) fn loaded(
 /// Manifests with one repository. The public URL is the same after a restart, when the port is another: documents
 /// hold it.
 pub(super) fn manifests(upstream: &str) -> Manifests {
-    let url = json!({"externalUrl": "https://packages.example.com"});
+    let url = json!({"externalUrl": PUBLIC});
     Manifests::on_loopback()
         .patched("PackageBroker", Manifests::BROKER, &url)
         .repository("bench", "composer", upstream, &json!({}))
@@ -73,7 +76,12 @@ pub(super) fn wait_until_ready(broker: &Broker) -> Result<()> {
 
 /// The value of `Authorization` for the token that may read everything.
 pub(super) fn authorization(broker: &Broker) -> Result<String> {
-    let (user, secret) = broker.credentials(Manifests::TOKEN)?;
+    authorization_in(&broker.auth_json(Manifests::TOKEN))
+}
+
+/// The value of `Authorization` for the token in an `auth.json`.
+pub(super) fn authorization_in(auth_json: &Path) -> Result<String> {
+    let (user, secret) = credentials_in(auth_json)?;
     Ok(format!(
         "Basic {}",
         STANDARD.encode(format!("{user}:{secret}"))

@@ -17,7 +17,9 @@ mod git;
 mod link;
 mod load;
 mod nginx;
+mod replicas;
 mod report;
+mod servers;
 mod start;
 mod sync;
 
@@ -45,7 +47,7 @@ pub(crate) struct Options {
 
 type Benchmark = fn(&Bench) -> Result<Vec<Row>>;
 
-const BENCHMARKS: [(&str, Benchmark); 7] = [
+const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("documents", documents::measure),
     ("archive", archive::measure),
     ("cold", cold::measure),
@@ -53,6 +55,10 @@ const BENCHMARKS: [(&str, Benchmark); 7] = [
     ("sync", sync::first),
     ("unchanged", sync::unchanged),
     ("start", start::measure),
+    ("replicas-documents", replicas::documents),
+    ("replicas-archive", replicas::archive),
+    ("replicas-sync", replicas::sync),
+    ("replicas-invalidation", replicas::invalidation),
 ];
 
 /// What every benchmark works with.
@@ -84,6 +90,7 @@ impl Bench {
 /// Builds the broker with optimisation, runs the benchmarks and prints the table.
 pub(crate) fn bench(options: &Options) -> Result<()> {
     setup::packages::ensure(setup::packages::FOR_BENCH)?;
+    setup::tools::garage()?;
     step("building package-broker with optimisation");
     watch(cargo(&[
         "build",

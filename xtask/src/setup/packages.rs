@@ -51,6 +51,8 @@ pub(crate) const FOR_BENCH: &[&str] = &[
     "php-zip",
     "composer",
     "nginx",
+    "postgresql",
+    "redis-server",
     "wrk",
     "unzip",
 ];

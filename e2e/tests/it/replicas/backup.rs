@@ -24,7 +24,10 @@ fn follow(installation: &Installation, what: &str) {
     shell
         .args(["-e", "-c", block])
         .current_dir(installation.path(""))
-        .env("PATH", format!("{}:{path}", installation.postgres.programs().display()))
+        .env(
+            "PATH",
+            format!("{}:{path}", installation.postgres.programs().display()),
+        )
         .env("DATABASE_URL", &installation.database)
         .env("BUCKET", installation.bucket());
     let finished = run(shell, PATIENCE).unwrap();
@@ -67,7 +70,10 @@ fn what_was_backed_up_serves_again() {
     ready(&replica);
     let again = ask(&replica, "all", "/p2/acme/lib.json");
     assert!(again.body == document.body);
-    assert_eq!(again.header("last-modified"), document.header("last-modified"));
+    assert_eq!(
+        again.header("last-modified"),
+        document.header("last-modified")
+    );
     let kept = ask(&replica, "all", &path);
     assert_eq!(kept.status, 200, "{}", kept.text());
     assert!(kept.body == archive.body);
