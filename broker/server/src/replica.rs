@@ -137,11 +137,19 @@ impl Replica {
     }
 
     async fn follow_declared(&self, mut declared: tokio::sync::watch::Receiver<i64>) {
-        while declared.changed().await.is_ok() {
-            while let Err(error) = self.adopt().await {
-                let error = format!("{error:#}");
-                tracing::error!(error, "what is declared could not be put in force");
-                tokio::time::sleep(RETRY).await;
+        loop {
+            // Looked at before waiting: something may have been declared before anybody listened here.
+            let seen = *declared.borrow_and_update();
+            let in_force = self.broker().catalog.installation().declared();
+            if in_force.is_none_or(|in_force| in_force < seen) {
+                while let Err(error) = self.adopt().await {
+                    let error = format!("{error:#}");
+                    tracing::error!(error, "what is declared could not be put in force");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+            if declared.changed().await.is_err() {
+                return;
             }
         }
     }

@@ -94,14 +94,19 @@ impl Replica {
         replica
     }
 
-    /// What a token is answered for a name.
+    /// What a token is answered for a name, once that can be told: a replica that has not heard yet says so.
     async fn answer(&self, token: &SecretString, name: &str) -> Result<Answer, Refusal> {
         let grant = self.broker.tokens.authenticate(token.expose_secret())?;
-        let documents =
-            self.broker
-                .packages
-                .document(&grant, name, Channel::Stable, Encoding::Gzip, None);
-        Ok(documents.await.unwrap())
+        let packages = &self.broker.packages;
+        let began = Instant::now();
+        loop {
+            let document = packages.document(&grant, name, Channel::Stable, Encoding::Gzip, None);
+            match document.await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => assert!(began.elapsed() < PATIENCE, "{name}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The date and bytes that a token is served, once there are any.

@@ -104,7 +104,8 @@ impl Reader<'_> {
                     self.postgres.sql("postgres", statement).unwrap();
                 }
             }
-            "yaml" => {
+            // Manifests are yaml here, so that they are checked where those of all pages are; settings are yml.
+            "yaml" | "yml" => {
                 let file = self.folder.join(self.files.remove(0));
                 fs::create_dir_all(file.parent().unwrap()).unwrap();
                 fs::write(file, text).unwrap();
