@@ -81,6 +81,10 @@ pub struct PackageBrokerSpec {
     #[serde(default)]
     pub sync: SyncLimits,
 
+    /// How clients get archives.
+    #[serde(default)]
+    pub archives: Archives,
+
     /// How much the registry takes in, keeps in memory and answers.
     #[serde(default)]
     pub limits: Limits,
@@ -213,6 +217,18 @@ impl Default for SyncLimits {
             per_host: Self::default_per_host(),
         }
     }
+}
+
+/// How clients get archives.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Archives {
+    /// Whether a client that asks for an archive is redirected to the S3 bucket that holds it, by a
+    /// signed link that is good for a minute at most, instead of getting it through the broker.
+    /// Clients must be able to reach the bucket's endpoint under the name that the broker uses. Only
+    /// where archives are kept in a bucket. Default: `false`.
+    #[serde(default)]
+    pub redirect: bool,
 }
 
 /// How much the registry takes in, keeps in memory and answers.

@@ -34,6 +34,8 @@ pub struct Telemetry {
     pub lazy_reads: Counter,
     /// Archives answered from storage.
     pub archive_hits: Counter,
+    /// Of these, archives answered with a link to storage.
+    pub archive_links: Counter,
     /// Archives fetched or built.
     pub archive_fetches: Counter,
     /// Bytes of the archives fetched or built.

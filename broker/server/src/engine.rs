@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use anyhow::bail;
 use package_broker_core::{
     broker::{Broker, Ports},
     domain::installation::{Installation, Limits},
     services::audit::AuditPolicy,
 };
-use package_broker_crds::PackageBrokerSpec;
+use package_broker_crds::{PackageBroker, PackageBrokerSpec};
 
 use crate::{
     drivers::ReplaceableSources,
@@ -62,6 +63,17 @@ impl Engine {
         &self.data
     }
 
+    /// Whether these drivers can do what a `PackageBroker` asks for: nothing of it is ignored.
+    pub(crate) fn check(&self, broker: &PackageBroker) -> anyhow::Result<()> {
+        if broker.spec.archives.redirect && !self.app.broker.dists.has_links() {
+            let name = broker.metadata.name.as_deref().unwrap_or_default();
+            bail!(
+                "PackageBroker \"{name}\": spec.archives.redirect: archives are kept where clients cannot read them, so there is nothing to redirect to; remove the field, or keep archives in an S3 bucket, with `package-broker serve`"
+            );
+        }
+        Ok(())
+    }
+
     /// Puts in force what a `PackageBroker` says besides its repositories; [`Engine::installed`] ends it.
     pub(crate) fn configure(&self, spec: &PackageBrokerSpec) -> anyhow::Result<Configured> {
         let audit = installation::audit_policy(spec);
@@ -71,6 +83,7 @@ impl Engine {
         self.app
             .proxies
             .store(Arc::new(installation::proxies(spec)?));
+        self.app.set_redirects(spec.archives.redirect);
         let settings = SourceSettings::of(spec)?;
         let anew = self.opened_under().as_ref() != Some(&settings);
         if anew {

@@ -87,7 +87,9 @@ impl Replica {
                 "nothing is declared in this database yet; declare manifests with `package-broker apply`"
             );
         };
-        let spec = read(&text)?.spec;
+        let declared = read(&text)?;
+        self.engine.check(&declared)?;
+        let spec = declared.spec;
         let Some(url) = spec.external_url.as_deref() else {
             bail!(
                 "the PackageBroker that is declared has no externalUrl; declare it again with one"
@@ -164,6 +166,7 @@ impl Replica {
                 "PackageBroker \"{name}\": spec.externalUrl is required where several processes serve; set it to the URL that clients use"
             );
         };
+        self.engine.check(&desired.broker)?;
         let data = self.engine.data();
         let tokens = tokens::declared(desired, data, DistUrls::new(url).base())?;
         self.broker().tokens.restrict(&tokens).await?;

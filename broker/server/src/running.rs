@@ -67,6 +67,7 @@ impl Running {
         let broker = &self.engine.app.broker;
         let spec = &desired.broker.spec;
         self.check_public_url(desired)?;
+        self.engine.check(&desired.broker)?;
         let repositories = installation::repositories(desired);
         let installation = installation::installation(spec, repositories, &self.addresses.url());
         let data = self.engine.data();

@@ -1,5 +1,7 @@
 //! Storage of archives by content.
 
+use std::{fmt, time::Duration};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -17,8 +19,55 @@ pub trait Storage: Send + Sync {
     /// Opens a blob for reading; `None` if there is no such blob.
     async fn open(&self, id: &BlobId) -> Result<Option<Blob>, StorageError>;
 
+    /// The size of a blob in bytes; `None` if there is no such blob. None of its bytes are read.
+    async fn size(&self, id: &BlobId) -> Result<Option<u64>, StorageError>;
+
     /// Removes a blob. Removing one that is not there is no error.
     async fn remove(&self, id: &BlobId) -> Result<(), StorageError>;
+
+    /// The links it can give to its blobs; `None` if clients cannot read from it themselves. The same at every call.
+    fn links(&self) -> Option<&dyn Links> {
+        None
+    }
+}
+
+/// Storage that clients can read from themselves.
+#[async_trait]
+pub trait Links: Send + Sync {
+    /// A link for whoever has it to `what` of a blob. It is good for the whole seconds in `time`: one at least, and seven
+    /// days at most. Whether the blob is there is not looked at.
+    async fn link(&self, id: &BlobId, what: Linked, time: Duration) -> Result<Link, StorageError>;
+}
+
+/// What a link is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// The blob's bytes, by GET.
+    Bytes,
+    /// Whether it is there, and its size, by HEAD.
+    Head,
+}
+
+/// A URL that stands for a permission: a secret for as long as it is good. Not shown in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link(String);
+
+impl Link {
+    /// From its URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL, for the one who asked and nobody else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link(…)")
+    }
 }
 
 /// A blob being written.
@@ -52,7 +101,7 @@ pub struct StorageError {
 
 impl StorageError {
     /// Wraps a driver's error.
-    pub fn new(action: &'static str, problem: impl std::fmt::Display) -> Self {
+    pub fn new(action: &'static str, problem: impl fmt::Display) -> Self {
         Self {
             action,
             problem: problem.to_string(),

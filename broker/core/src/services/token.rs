@@ -60,6 +60,13 @@ impl Grant {
             &self.floor
         }
     }
+
+    /// How long its token is still valid, at most; `None` for one that does not expire.
+    pub fn remaining(&self) -> Option<Duration> {
+        let end = self.expires_at?;
+        let left = end.duration_since(jiff::Timestamp::now());
+        Some(left.try_into().unwrap_or_default())
+    }
 }
 
 /// Why a request has no grant. The sentence is shown to the user.

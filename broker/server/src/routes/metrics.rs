@@ -144,6 +144,11 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             &t.archive_hits,
         ),
         (
+            "archive_links",
+            "Of these, archives answered with a link to storage",
+            &t.archive_links,
+        ),
+        (
             "archive_fetches",
             "Archives fetched or built",
             &t.archive_fetches,

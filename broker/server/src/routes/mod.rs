@@ -43,6 +43,8 @@ pub(crate) struct App {
     pub(crate) health: Health,
     /// Proxies that are believed when they say whose request it is.
     pub(crate) proxies: ArcSwap<Vec<IpNet>>,
+    /// Whether clients are sent to the storage for archives.
+    redirects: AtomicBool,
     /// How long memory is answered from while it cannot be kept up with the database; for ever where nobody else
     /// writes.
     stale_after: Option<Duration>,
@@ -60,6 +62,7 @@ impl App {
             metrics: Metrics::new(),
             health: Health::default(),
             proxies: ArcSwap::default(),
+            redirects: AtomicBool::new(false),
             stale_after,
             manifests_in_force: AtomicBool::new(false),
             kept_waiting: Semaphore::new(auth::MAX_KEPT_WAITING),
@@ -73,6 +76,15 @@ impl App {
         }
         let bound = self.stale_after?;
         (self.broker.follower.age() > bound).then_some("the database does not answer")
+    }
+
+    /// From now on clients are, or are not, sent to the storage for archives.
+    pub(crate) fn set_redirects(&self, redirects: bool) {
+        self.redirects.store(redirects, Ordering::Release);
+    }
+
+    fn redirects(&self) -> bool {
+        self.redirects.load(Ordering::Acquire)
     }
 
     fn in_force(&self) -> bool {

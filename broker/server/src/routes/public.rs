@@ -118,7 +118,16 @@ async fn serve(
             package,
             version,
             file,
-        } => composer::dist(app, &grant, [vendor, package, version, file], access).await,
+        } => {
+            composer::dist(
+                app,
+                &grant,
+                &parts.method,
+                [vendor, package, version, file],
+                access,
+            )
+            .await
+        }
         Route::List => composer::list(app, grant, &parts.headers, &parts.uri).await,
         Route::Search => composer::search(app, grant, &parts.uri).await,
         Route::NotifyBatch => composer::notify_batch(app, &grant, body).await,

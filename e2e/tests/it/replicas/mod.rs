@@ -8,4 +8,5 @@ mod faults;
 mod gateway;
 mod installation;
 mod recipe;
+mod redirects;
 mod serving;

@@ -136,6 +136,15 @@ fn empty(staging: &Path) -> Outcome<()> {
     Ok(())
 }
 
+/// The size of a file; `None` if there is no such file.
+pub(super) fn size(path: &Path) -> Outcome<Option<u64>> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(Some(found.len())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::at(path)(error)),
+    }
+}
+
 /// Makes the names in a folder survive a loss of power.
 fn sync_dir(path: &Path) -> Outcome<()> {
     File::open(path)

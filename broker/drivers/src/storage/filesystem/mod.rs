@@ -60,6 +60,11 @@ impl Storage for Filesystem {
         blocking("read a file", move || read::open(path)).await
     }
 
+    async fn size(&self, id: &BlobId) -> Result<Option<u64>, StorageError> {
+        let path = self.folder.blob(id);
+        blocking("look at a file", move || folder::size(&path)).await
+    }
+
     async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
         let path = self.folder.blob(id);
         blocking("remove a file", move || folder::remove(&path)).await

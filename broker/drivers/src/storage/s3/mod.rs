@@ -18,6 +18,9 @@
 //! for ever, may leave parts behind: they are invisible, but cost space. A life cycle rule
 //! `AbortIncompleteMultipartUpload` removes them.
 //!
+//! **Links.** They are presigned for one object and one method, and lead to the endpoint of the options: clients that are
+//! given some have to reach it under that name.
+//!
 //! **Rights.** `s3:GetObject`, `s3:PutObject`, `s3:DeleteObject`, `s3:AbortMultipartUpload` on the objects and
 //! `s3:ListBucket` on the bucket, without which a service answers 403 for a lost object and not 404.
 
@@ -48,10 +51,9 @@ use object_store::{
 };
 use package_broker_core::{
     domain::archive::BlobId,
-    ports::storage::{Blob, Staged, Storage, StorageError},
+    ports::storage::{Blob, Link, Linked, Links, Staged, Storage, StorageError},
 };
 use tokio::sync::Semaphore;
-use url::Url;
 
 pub use self::options::{InvalidOption, Patience, S3Credentials, S3Options};
 use self::{spool::Spool, write::StagedObject};
@@ -126,27 +128,6 @@ impl S3 {
             .map(drop)
             .map_err(|error| self.bucket.failed("list its bucket", None, &error))
     }
-
-    /// A link that lets whoever has it fetch a blob from the service itself, for a time. The link is a secret until
-    /// then. Whether the blob exists is not looked at; made with temporary credentials, it ends with them.
-    ///
-    /// # Errors
-    /// [`StorageError`] if the time is shorter than a second or longer than seven days, or if no credentials can be
-    /// had.
-    pub async fn presigned(&self, id: &BlobId, time: Duration) -> Result<Url, StorageError> {
-        const SIGN: &str = "sign a link";
-        if time < Duration::from_secs(1) || time > LONGEST_LINK {
-            return Err(StorageError::new(
-                SIGN,
-                "a link is good for a second up to seven days",
-            ));
-        }
-        let key = self.bucket.key(id);
-        let signed = self.bucket.client.signed_url(http::Method::GET, &key, time);
-        signed
-            .await
-            .map_err(|error| self.bucket.failed(SIGN, Some(&key), &error))
-    }
 }
 
 #[async_trait]
@@ -161,6 +142,19 @@ impl Storage for S3 {
         read::open(Arc::clone(&self.bucket), id).await
     }
 
+    async fn size(&self, id: &BlobId) -> Result<Option<u64>, StorageError> {
+        let key = self.bucket.key(id);
+        match self.bucket.client.head(&key).await {
+            Ok(object) => Ok(Some(object.size)),
+            // An answer to HEAD has no body that would say what is missing: the object, or all there was.
+            Err(object_store::Error::NotFound { .. }) => {
+                let blob = read::open(Arc::clone(&self.bucket), id).await?;
+                Ok(blob.map(|blob| blob.size))
+            }
+            Err(error) => Err(self.bucket.failed("look at an object", Some(&key), &error)),
+        }
+    }
+
     async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
         let key = self.bucket.key(id);
         match self.bucket.client.delete(&key).await {
@@ -169,6 +163,33 @@ impl Storage for S3 {
             }
             _ => Ok(()),
         }
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Links for S3 {
+    /// Presigned: the service itself checks it. Made with temporary credentials, it ends with them.
+    async fn link(&self, id: &BlobId, what: Linked, time: Duration) -> Result<Link, StorageError> {
+        const SIGN: &str = "sign a link";
+        if time < Duration::from_secs(1) || time > LONGEST_LINK {
+            return Err(StorageError::new(
+                SIGN,
+                "a link is good for a second up to seven days",
+            ));
+        }
+        let method = match what {
+            Linked::Bytes => http::Method::GET,
+            Linked::Head => http::Method::HEAD,
+        };
+        let key = self.bucket.key(id);
+        let signed = self.bucket.client.signed_url(method, &key, time).await;
+        signed
+            .map(|url| Link::new(url.as_str()))
+            .map_err(|error| self.bucket.failed(SIGN, Some(&key), &error))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{os::unix::fs::MetadataExt, path::Path, time::Duration};
 
-use package_broker_core::domain::archive::BlobId;
+use package_broker_core::{
+    domain::archive::BlobId,
+    ports::storage::{Linked, Links},
+};
 use secrecy::SecretString;
 
 use super::{
@@ -175,9 +178,9 @@ async fn keys_have_the_addresses_that_services_expect() {
     ];
     for (expected, change) in cases {
         let storage = open(change).unwrap();
-        let link = storage.presigned(&BlobId([1; 32]), Duration::from_mins(1));
+        let link = storage.link(&BlobId([1; 32]), Linked::Bytes, Duration::from_mins(1));
         let link = link.await.unwrap();
-        let address = link.as_str().split('?').next().unwrap();
+        let address = link.expose().split('?').next().unwrap();
         assert_eq!(address, format!("{expected}{hex}"));
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::join_all};
 use package_broker_core::{
     domain::archive::BlobId,
-    ports::storage::{Blob, Staged, Storage, StorageError},
+    ports::storage::{Blob, Linked, Links, Staged, Storage, StorageError},
 };
 use package_broker_drivers::storage::s3::S3;
 use sha2::{Digest, Sha256};
@@ -104,8 +104,74 @@ mod blobs {
         assert_eq!(fetch(storage, &id).await.unwrap(), b"content");
     }
 
+    pub(crate) async fn the_size_is_told_of_what_was_committed_and_of_nothing_else(
+        storage: &dyn Storage,
+    ) {
+        for size in [0, 1, (1 << 20) + 1] {
+            let content = content(size, 11);
+            let id = id_of(&content);
+            let staged = stage(storage, &content).await;
+            assert_eq!(storage.size(&id).await.unwrap(), None, "{size}");
+            staged.commit(&id).await.unwrap();
+            assert_eq!(storage.size(&id).await.unwrap(), Some(size as u64));
+            storage.remove(&id).await.unwrap();
+            assert_eq!(storage.size(&id).await.unwrap(), None, "{size}");
+        }
+    }
+
     pub(crate) async fn removing_what_was_never_there_is_no_error(storage: &dyn Storage) {
         storage.remove(&id_of(b"never stored")).await.unwrap();
+    }
+}
+
+/// What storage promises that clients can read from themselves.
+mod links {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn ask(method: reqwest::Method, url: &str) -> (u16, Option<u64>, Vec<u8>) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.request(method, url).send().await.unwrap();
+        let length = answer.headers().get("content-length");
+        let length = length.map(|length| length.to_str().unwrap().parse().unwrap());
+        let status = answer.status().as_u16();
+        (status, length, answer.bytes().await.unwrap().to_vec())
+    }
+
+    pub(crate) async fn whoever_has_a_link_reads_what_it_is_for(storage: &dyn Storage) {
+        let (get, head) = (reqwest::Method::GET, reqwest::Method::HEAD);
+        let content = content(70_000, 12);
+        let id = store(storage, &content).await;
+        let links = storage.links().unwrap();
+        let time = Duration::from_millis(60_999);
+        let bytes = links.link(&id, Linked::Bytes, time).await.unwrap();
+        let size = links.link(&id, Linked::Head, time).await.unwrap();
+        let (status, _, body) = ask(get.clone(), bytes.expose()).await;
+        assert!(status == 200 && body == content, "{status}");
+        let (status, length, _) = ask(head, size.expose()).await;
+        assert_eq!((status, length), (200, Some(70_000)));
+        // A permission for the one is none for the other.
+        let (status, _, body) = ask(get, size.expose()).await;
+        assert!(status == 403 && body != content, "{status}");
+    }
+
+    pub(crate) async fn a_link_may_be_made_before_the_blob_is_there(storage: &dyn Storage) {
+        let links = storage.links().unwrap();
+        let id = id_of(b"not yet");
+        let link = links.link(&id, Linked::Bytes, Duration::from_mins(1));
+        let link = link.await.unwrap();
+        assert_eq!(ask(reqwest::Method::GET, link.expose()).await.0, 404);
+        store(storage, b"not yet").await;
+        assert_eq!(ask(reqwest::Method::GET, link.expose()).await.0, 200);
+    }
+
+    pub(crate) async fn a_link_is_not_shown_by_accident(storage: &dyn Storage) {
+        let links = storage.links().unwrap();
+        let id = id_of(b"x");
+        let link = links.link(&id, Linked::Bytes, Duration::from_mins(1));
+        let link = link.await.unwrap();
+        assert_eq!(format!("{link:?}"), "Link(…)");
     }
 }
 
@@ -225,6 +291,7 @@ macro_rules! every_promise {
             blobs::empty_chunks_are_nothing,
             blobs::no_chunk_is_larger_than_a_mebibyte,
             blobs::removing_what_was_never_there_is_no_error,
+            blobs::the_size_is_told_of_what_was_committed_and_of_nothing_else,
             blobs::what_was_committed_comes_back,
             staging::a_blob_is_whole_while_others_commit_it_again,
             staging::a_commit_given_up_leaves_all_or_nothing,
@@ -233,6 +300,18 @@ macro_rules! every_promise {
             staging::the_same_blob_may_be_committed_by_many_at_once,
             staging::what_is_dropped_never_becomes_a_blob,
             staging::writers_at_once_do_not_mix,
+        );
+    };
+}
+
+/// The same for one that has links.
+macro_rules! every_promise_of_links {
+    ($open:expr) => {
+        promises!(
+            $open,
+            links::a_link_is_not_shown_by_accident,
+            links::a_link_may_be_made_before_the_blob_is_there,
+            links::whoever_has_a_link_reads_what_it_is_for,
         );
     };
 }
@@ -271,8 +350,16 @@ mod filesystem {
             self.storage.open(id).await
         }
 
+        async fn size(&self, id: &BlobId) -> Result<Option<u64>, StorageError> {
+            self.storage.size(id).await
+        }
+
         async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
             self.storage.remove(id).await
+        }
+
+        fn links(&self) -> Option<&dyn Links> {
+            self.storage.links()
         }
     }
 
@@ -289,6 +376,11 @@ mod filesystem {
                 }
             })
             .sum()
+    }
+
+    #[tokio::test]
+    async fn files_have_no_links() {
+        assert!(temporary().await.links().is_none());
     }
 
     #[tokio::test]
@@ -326,8 +418,16 @@ impl<K: Send + Sync> Storage for Kept<K> {
         self.bucket.open(id).await
     }
 
+    async fn size(&self, id: &BlobId) -> Result<Option<u64>, StorageError> {
+        self.bucket.size(id).await
+    }
+
     async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
         self.bucket.remove(id).await
+    }
+
+    fn links(&self) -> Option<&dyn Links> {
+        self.bucket.links()
     }
 }
 
@@ -344,6 +444,7 @@ mod s3 {
     }
 
     every_promise!(temporary());
+    every_promise_of_links!(temporary());
 
     #[tokio::test]
     async fn restart() {
@@ -406,6 +507,7 @@ mod garage {
     }
 
     every_promise!(temporary());
+    every_promise_of_links!(temporary());
 
     #[tokio::test(flavor = "multi_thread")]
     async fn large_archives_go_up_in_parts_and_by_signed_link() {
@@ -414,11 +516,8 @@ mod garage {
         let content = content(40 << 20, 11);
         let id = store(storage, &content).await;
         assert!(fetch(storage, &id).await.unwrap() == content);
-        let link = storage
-            .presigned(&id, Duration::from_mins(1))
-            .await
-            .unwrap();
-        let link = link.as_str().to_owned();
+        let link = storage.link(&id, Linked::Bytes, Duration::from_mins(1));
+        let link = link.await.unwrap().expose().to_owned();
         let answer = tokio::task::spawn_blocking(move || package_broker_e2e::http::get(&link, &[]));
         let answer = answer.await.unwrap().unwrap();
         assert_eq!(answer.status, 200);

@@ -116,6 +116,7 @@ async fn only_a_service_that_knows_the_bucket_can_say_that_an_object_is_gone() {
     let server = Server::start(|_| Answer::ok(refusal("NoSuchKey")).with_status(404)).await;
     let storage = open(&options(&server.url("")));
     assert!(storage.open(&id).await.unwrap().is_none());
+    assert_eq!(storage.size(&id).await.unwrap(), None);
     storage.remove(&id).await.unwrap();
     for answer in [
         Answer::status(404),
@@ -127,6 +128,8 @@ async fn only_a_service_that_knows_the_bucket_can_say_that_an_object_is_gone() {
         let said = storage.open(&id).await.err().unwrap().to_string();
         assert!(said.contains("check `endpoint`"), "{said}");
         assert_eq!(server.take_requests().len(), 1);
+        let said = storage.size(&id).await.unwrap_err().to_string();
+        assert!(said.contains("check `endpoint`"), "{said}");
     }
 }
 

@@ -81,6 +81,7 @@ async fn an_object_that_was_lost_is_none_but_a_lost_bucket_is_a_failure() {
         .server
         .remove(&format!("{BUCKET}/{}", bucket.keys()[0]));
     assert!(storage.open(&id).await.unwrap().is_none());
+    assert!(storage.size(&id).await.unwrap().is_none());
     std::fs::remove_dir_all(bucket.server.root().join(BUCKET)).unwrap();
     let said = storage.check().await.unwrap_err().to_string();
     assert!(said.contains("there is no such bucket"), "{said}");

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use package_broker_core::{
@@ -10,7 +10,7 @@ use package_broker_core::{
         archive::{Archive, ArchiveFormat, ArchiveKey},
         names::PackageName,
     },
-    ports::storage::Blob,
+    ports::storage::{Blob, Link, Linked},
     services::token::Grant,
 };
 
@@ -19,10 +19,14 @@ use super::super::{App, audit::Access, error::Problem, route::decoded};
 /// The bytes under one address never change.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
-/// An archive, streamed from storage.
+/// A link is for who asked, and for now.
+const LINK_CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// An archive, streamed from storage; or a redirect to it there, if the installation wants that.
 pub(in super::super) async fn dist(
     app: &App,
     grant: &Grant,
+    method: &Method,
     [vendor, package, version, file]: [&str; 4],
     access: &mut Access,
 ) -> Result<Response, Problem> {
@@ -34,6 +38,19 @@ pub(in super::super) async fn dist(
     )?;
     access.package = Some(key.package.as_str().to_owned());
     access.version = Some(key.version.clone());
+    if app.redirects() {
+        let what = match *method {
+            Method::HEAD => Linked::Head,
+            _ => Linked::Bytes,
+        };
+        let link = app.broker.dists.link(grant, &key, format, what).await?;
+        if let Some((archive, link)) = link
+            && let Some(redirect) = redirect(&link)
+        {
+            access.repository = Some(archive.repository);
+            return Ok(redirect);
+        }
+    }
     let (archive, blob) = app.broker.dists.open(grant, &key, format).await?;
     access.repository = Some(archive.repository.clone());
     Ok(stream(&archive, blob))
@@ -61,6 +78,19 @@ fn address(
         },
         format,
     ))
+}
+
+/// Nothing if the link cannot be a header.
+fn redirect(link: &Link) -> Option<Response> {
+    let mut location = HeaderValue::from_str(link.expose()).ok()?;
+    // Not for logs of the HTTP library, nor for its tables of what was sent before.
+    location.set_sensitive(true);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, LINK_CACHE_CONTROL);
+    Some(response)
 }
 
 /// No content encoding, ever: an archive must arrive as the bytes that were hashed (protocol A.0, 9).

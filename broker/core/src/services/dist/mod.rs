@@ -1,5 +1,7 @@
 //! Archives: from storage as a rule; fetched or built once where they are not there yet (design rule 4).
 
+mod answer;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
@@ -26,7 +28,7 @@ use crate::{
     ports::{
         database::{Database, DatabaseError, Encoding},
         source::{ArchiveSink, Received, SourceError, WantedArchive},
-        storage::{Blob, Storage, StorageError},
+        storage::{Storage, StorageError},
     },
     sync::SyncService,
     telemetry::Telemetry,
@@ -137,41 +139,6 @@ impl DistService {
             slots: Semaphore::new(MAX_FETCHES),
             runtime: Handle::current(),
         }
-    }
-
-    /// The archive at an address, if the asker may read it.
-    ///
-    /// # Errors
-    /// [`DistError`].
-    pub async fn open(
-        self: &Arc<Self>,
-        grant: &Grant,
-        key: &ArchiveKey,
-        format: ArchiveFormat,
-    ) -> Result<(Archive, Blob), DistError> {
-        let archive = self.find(grant, key, format).await?;
-        if let Some(blob) = self.whole(&archive).await? {
-            self.telemetry.archive_hits.increment();
-            return Ok((archive, blob));
-        }
-        tracing::error!(package = %key.package, blob = ?archive.blob, "an archive is missing or cut in the storage");
-        let again = self.refetch(&archive).await?;
-        let blob = self.whole(&again).await?;
-        Ok((
-            again,
-            blob.ok_or_else(|| {
-                unavailable(
-                    "the archive storage lost the archive; try again later",
-                    None,
-                )
-            })?,
-        ))
-    }
-
-    /// The bytes of an archive, if all of them are in storage.
-    async fn whole(&self, archive: &Archive) -> Result<Option<Blob>, StorageError> {
-        let blob = self.storage.open(&archive.blob).await?;
-        Ok(blob.filter(|blob| blob.size == archive.size))
     }
 
     async fn find(
@@ -332,7 +299,7 @@ impl DistService {
         let Some(archive) = archives.into_iter().find(own) else {
             return Ok(None);
         };
-        let there = self.whole(&archive).await?.is_some();
+        let there = self.is_whole(&archive).await?;
         Ok(there.then_some(archive))
     }
 
