@@ -56,7 +56,8 @@ pub(super) fn documents(bench: &Bench) -> Result<Vec<Row>> {
             };
             Ok(load.run()?.requests_per_second)
         };
-        (load(&ours)?, load(&theirs)?);
+        load(&ours)?;
+        load(&theirs)?;
         let mut pairs = Vec::new();
         for _ in 0..ROUNDS {
             pairs.push((load(&ours)?, load(&theirs)?));
@@ -247,8 +248,11 @@ fn through(bench: &Bench, redis: bool, works: [&'static str; 3]) -> Result<Vec<R
         times.push(began.elapsed().as_secs_f64() * 1000.0);
     }
     times.sort_by(f64::total_cmp);
-    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
-    let figures = [at(0.5), at(0.99), at(1.0)];
+    let at = |percent: usize| {
+        let place = (times.len() - 1) * percent / 100;
+        times.get(place).copied().unwrap_or(f64::NAN)
+    };
+    let figures = [at(50), at(99), at(100)];
     Ok(works
         .into_iter()
         .zip(figures)

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::balancer::Balancer;
 use super::installation::Installation;
+use crate::support::gate::Gate;
 use crate::support::registry::{basic, manifests, secret, with_token};
 use crate::support::upstream::{Upstream, archive_path};
 use crate::support::{eventually, json as json_of, versions};
@@ -174,6 +175,7 @@ fn a_repository_removed_during_its_sync_leaves_nothing() {
         upstream.release(&format!("acme/lib{number}"), "1.0.0");
     }
     upstream.delay(Duration::from_millis(100));
+    let gate = Gate::before(&upstream, "/p2/");
     let none = manifests(&json!({}));
     installation.apply(&with_upstream(&upstream), URL);
     let replica = installation.serve("one");
@@ -182,7 +184,10 @@ fn a_repository_removed_during_its_sync_leaves_nothing() {
     std::thread::scope(|scope| {
         let syncing = scope.spawn(|| installation.run(&["sync", "team"]));
         eventually("the first packages", || (count() > 0).then_some(()));
+        // The rest comes once the repository is gone.
+        gate.shut();
         installation.apply(&none, URL);
+        gate.open();
         let finished = syncing.join().unwrap();
         assert_eq!(finished.code(), 1, "{}", finished.stdout);
     });
