@@ -21,6 +21,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = tethered(program);
     command.args(arguments).current_dir(workspace());
+    // What `cargo run` says of this package. Build scripts that look at such variables would run again, and with them
+    // half of the dependencies, whenever cargo is called with and without it in turn.
+    for (name, _) in std::env::vars_os() {
+        let inherited = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if inherited {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
