@@ -1,10 +1,10 @@
 //! Opening: connections, their settings, and the schema.
 
-use std::{io, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
+use std::{future::ready, io, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use package_broker_core::ports::database::DatabaseError;
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, Connection,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -61,9 +61,15 @@ impl Sqlite {
         let read = options
             .pragma("query_only", "ON")
             .pragma("cache_size", "-1024");
+        // A full disk makes SQLite roll back by itself (<https://www.sqlite.org/lang_transaction.html>), which sqlx does
+        // not see: it would take the connection for one inside a transaction for good. Such a one is replaced.
         let database = Self {
             path: path.into(),
-            writer: pool(1).connect_lazy_with(write),
+            writer: pool(1)
+                .before_acquire(|connection, _| {
+                    Box::pin(ready(Ok(!connection.is_in_transaction())))
+                })
+                .connect_lazy_with(write),
             readers: pool(READERS).connect_lazy_with(read),
             claims: Arc::default(),
         };

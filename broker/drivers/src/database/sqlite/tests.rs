@@ -111,6 +111,29 @@ async fn a_batch_of_more_rows_than_one_statement_holds_is_whole() {
 }
 
 #[tokio::test]
+async fn writing_goes_on_after_a_full_disk() {
+    let (_dir, path) = place();
+    let database = Sqlite::open(&path).await.unwrap();
+    let pages = number(&database, "PRAGMA page_count").await;
+    // What SQLite does at this bound is what it does on a full disk: SQLITE_FULL, and a rollback of its own.
+    assert_eq!(number(&database, "PRAGMA max_page_count = 1").await, pages);
+    let mut large = put(1);
+    large.validator = Some("x".repeat(1_000_000));
+    let much = Changes {
+        put: vec![large],
+        ..Changes::default()
+    };
+    let refused = database.apply(&much, Stamp(100)).await.unwrap_err();
+    assert!(refused.to_string().contains("free some space"), "{refused}");
+    sqlx::query("PRAGMA max_page_count = 100000")
+        .execute(&database.writer)
+        .await
+        .unwrap();
+    database.apply(&much, Stamp(100)).await.unwrap();
+    assert_eq!(database.index().await.unwrap().held.len(), 1);
+}
+
+#[tokio::test]
 async fn nothing_but_stamps_is_left_of_what_is_gone() {
     let (_dir, path) = place();
     let database = Sqlite::open(&path).await.unwrap();
