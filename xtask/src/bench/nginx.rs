@@ -48,7 +48,7 @@ impl Nginx {
              log_format short '$status $request_uri';\naccess_log {access};\n\
              default_type application/json;\ntypes {{ application/zip zip; }}\n\
              sendfile on;\ntcp_nopush on;\ntcp_nodelay on;\nkeepalive_requests 100000000;\nkeepalive_timeout 120;\n\
-             open_file_cache max=65536 inactive=300s;\nopen_file_cache_valid 300s;\n\
+             open_file_cache max=16384 inactive=300s;\nopen_file_cache_valid 300s;\n\
              client_body_temp_path {folder_text}/t1; proxy_temp_path {folder_text}/t2; fastcgi_temp_path {folder_text}/t3;\n\
              uwsgi_temp_path {folder_text}/t4; scgi_temp_path {folder_text}/t5;\n\
              server {{ listen {address} backlog=4096; root {root}; {headers} }}\n}}\n"

@@ -8,6 +8,7 @@ use package_broker_e2e::broker::Broker;
 use package_broker_e2e::garage::Garage;
 use package_broker_e2e::http;
 use package_broker_e2e::manifests::Manifests;
+use rusty_s3::actions::ListObjectsV2;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use serde_json::json;
 
@@ -150,7 +151,7 @@ pub(super) fn archive(bench: &Bench) -> Result<Vec<Row>> {
             url,
             authorization,
             script,
-            connections: 8,
+            connections: 4,
             seconds: 5,
         };
         Ok(load.run()?.bytes_per_second)
@@ -191,8 +192,8 @@ fn signed(garage: &Garage) -> Result<String> {
     let time = Duration::from_mins(30);
     let list = bucket.list_objects_v2(Some(&credentials)).sign(time);
     let listed = http::get(list.as_str(), &[])?.text();
-    let (_, key) = listed.split_once("<Key>").context("the bucket is empty")?;
-    let (key, _) = key.split_once("</Key>").context("no list of a bucket")?;
+    let listed = ListObjectsV2::parse_response(&listed)?;
+    let key = &listed.contents.first().context("the bucket is empty")?.key;
     let link = bucket.get_object(Some(&credentials), key).sign(time);
     Ok(link
         .as_str()

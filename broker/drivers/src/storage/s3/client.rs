@@ -1,14 +1,22 @@
 //! The client of a bucket: which requests it sends, how often, and over which connections.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use object_store::{
     BackoffConfig, ClientOptions, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::{HttpClient, HttpConnector},
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    },
 };
-use reqwest::redirect;
+use reqwest::{Certificate, redirect};
 use secrecy::ExposeSecret;
+use tokio::runtime::{self, Handle};
 use url::Url;
 
 use super::options::{Checked, InvalidOption, S3Credentials, S3Options};
@@ -24,7 +32,13 @@ const BACKOFF: BackoffConfig = BackoffConfig {
 };
 
 pub(super) fn build(options: &S3Options, checked: &Checked) -> Result<AmazonS3, InvalidOption> {
-    let connections = Connections(http_client(options, checked)?);
+    let connections = Connections::new(Recipe::new(options, checked)).map_err(|error| {
+        InvalidOption::new(
+            "caCertificate",
+            format!("makes no TLS client ({})", super::failure::root(&error)),
+            "check it, and that the system has CA certificates",
+        )
+    })?;
     let builder = AmazonS3Builder::new()
         .with_bucket_name(&options.bucket)
         .with_region(&options.region)
@@ -96,43 +110,96 @@ fn bucket_endpoint(options: &S3Options, endpoint: &Url) -> String {
     endpoint.as_str().trim_end_matches('/').to_owned()
 }
 
-/// No redirect is followed: a request is signed for one host. No proxy is used, and nothing is decoded.
-fn http_client(options: &S3Options, checked: &Checked) -> Result<reqwest::Client, InvalidOption> {
-    // An error means that a provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .no_gzip()
-        .http1_only()
-        .connect_timeout(options.patience.connect)
-        .read_timeout(options.patience.silence);
-    let tls = checked.endpoint.scheme() == "https"
-        || matches!(options.credentials, S3Credentials::WebIdentity { .. });
-    let roots = checked.roots.iter().cloned();
-    let builder = if tls {
-        builder.tls_certs_merge(roots)
-    } else {
-        // Without TLS, a machine without CA certificates does as well.
-        builder.tls_certs_only(roots)
-    };
-    builder.build().map_err(|error| {
-        InvalidOption::new(
-            "caCertificate",
-            format!("makes no TLS client ({})", super::failure::root(&error)),
-            "check it, and that the system has CA certificates",
-        )
-    })
+/// How connections are made. No redirect is followed: a request is signed for one host. No proxy is used, and nothing
+/// is decoded.
+#[derive(Debug)]
+struct Recipe {
+    /// Certificates besides those of the system.
+    roots: Vec<Certificate>,
+    /// Whether there is TLS at all.
+    tls: bool,
+    connect: Duration,
+    silence: Duration,
 }
 
-/// Hands out the one client there is.
-#[derive(Debug)]
-struct Connections(reqwest::Client);
+impl Recipe {
+    fn new(options: &S3Options, checked: &Checked) -> Self {
+        // An error means that a provider is installed already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            roots: checked.roots.clone(),
+            tls: checked.endpoint.scheme() == "https"
+                || matches!(options.credentials, S3Credentials::WebIdentity { .. }),
+            connect: options.patience.connect,
+            silence: options.patience.silence,
+        }
+    }
+
+    fn client(&self) -> reqwest::Result<reqwest::Client> {
+        let builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .no_gzip()
+            .http1_only()
+            .connect_timeout(self.connect)
+            .read_timeout(self.silence);
+        let roots = self.roots.iter().cloned();
+        let builder = if self.tls {
+            builder.tls_certs_merge(roots)
+        } else {
+            // Without TLS, a machine without CA certificates does as well.
+            builder.tls_certs_only(roots)
+        };
+        builder.build()
+    }
+}
+
+/// The connections, a pool for each runtime that asks: a connection is driven where its bytes are wanted, so that none
+/// of them waits for another thread to be woken.
+#[derive(Clone, Debug)]
+struct Connections {
+    recipe: Arc<Recipe>,
+    pools: Arc<RwLock<HashMap<runtime::Id, reqwest::Client>>>,
+}
+
+impl Connections {
+    /// # Errors
+    /// If no connections can be made in that way, whoever asks.
+    fn new(recipe: Recipe) -> reqwest::Result<Self> {
+        recipe.client()?;
+        Ok(Self {
+            recipe: Arc::new(recipe),
+            pools: Arc::default(),
+        })
+    }
+
+    fn here(&self) -> reqwest::Result<reqwest::Client> {
+        let here = Handle::current().id();
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = pools.get(&here) {
+            return Ok(client.clone());
+        }
+        drop(pools);
+        let client = self.recipe.client()?;
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(pools.entry(here).or_insert(client).clone())
+    }
+}
 
 impl HttpConnector for Connections {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Connections {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let client = self
+            .here()
+            .map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
+        HttpService::call(&client, request).await
     }
 }
