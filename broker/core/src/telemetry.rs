@@ -1,6 +1,42 @@
-//! Counts of what the core does, read by whoever exposes metrics. Names follow Prometheus conventions there.
+//! Counts of what the core does, read by whoever exposes metrics. Names follow Prometheus conventions there. And what
+//! marks the spans that traces are made of.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use tracing::{Instrument, Span, field::Empty};
+
+/// The target of spans that are parts of a trace. Nobody looks at them unless traces are sent somewhere: then they cost
+/// next to nothing, and no log line shows them. Names and attributes follow OpenTelemetry's semantic conventions; fields
+/// that begin with `otel.` are the bridge's own.
+pub const TRACE: &str = "package_broker_trace";
+
+/// Makes a call of `server` a part of the trace at hand. What nobody waits for, such as a look for changes, is part of
+/// none: it would be a trace of its own, many times a second.
+///
+/// # Errors
+/// Those of the work.
+pub async fn calling<T, E>(
+    server: &'static str,
+    action: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let span = if Span::current().is_none() {
+        Span::none()
+    } else {
+        tracing::info_span!(
+            target: TRACE, "call", otel.name = action, otel.kind = "client", peer.service = server,
+            otel.status_code = Empty
+        )
+    };
+    let done = work.instrument(span.clone()).await;
+    if done.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    done
+}
 
 /// A number that only grows.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ mod routes;
 mod running;
 mod settings;
 mod tokens;
+mod traces;
 mod yaml;
 
 use std::process::ExitCode;

@@ -33,6 +33,9 @@ pub trait Cache: Send + Sync {
     /// The changes announced from now on. A receiver that lags learns so from the channel and MUST then take
     /// everything for changed.
     fn changes(&self) -> broadcast::Receiver<Change>;
+
+    /// Whether it is thought to answer, without asking it.
+    fn is_up(&self) -> bool;
 }
 
 /// What changed.

@@ -23,7 +23,14 @@ use crate::domain::{
 
 /// The whole database. One driver implements all of it.
 pub trait Database:
-    PackageStore + RepositoryStore + TokenStore + ArchiveStore + ClaimStore + DeclaredStore + AuditStore
+    PackageStore
+    + RepositoryStore
+    + TokenStore
+    + ArchiveStore
+    + ClaimStore
+    + DeclaredStore
+    + AuditStore
+    + Pooled
 {
 }
 
@@ -35,7 +42,25 @@ impl<T> Database for T where
         + ClaimStore
         + DeclaredStore
         + AuditStore
+        + Pooled
 {
+}
+
+/// A database that is reached over connections.
+pub trait Pooled {
+    /// How many there are of them now.
+    fn connections(&self) -> Connections;
+}
+
+/// Connections to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that are open, used or not.
+    pub open: u32,
+    /// Of these, those that nobody uses.
+    pub idle: u32,
+    /// As many as there may be.
+    pub most: u32,
 }
 
 /// Packages by repository, and what is published of them.

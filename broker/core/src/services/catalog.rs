@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use hashbrown::DefaultHashBuilder;
 
 use crate::{
     domain::{
@@ -89,7 +90,8 @@ struct State {
     installation: Arc<Installation>,
     /// Sorted, so that lists come out sorted.
     published: BTreeMap<PackageName, Arc<Entry>>,
-    by_name: HashMap<PackageName, Arc<Entry>>,
+    /// Looked into by every request, so with a hash that is quicker than the standard one.
+    by_name: HashMap<PackageName, Arc<Entry>, DefaultHashBuilder>,
     held: HashMap<RepositoryName, HashMap<PackageName, Held>>,
     reach: HashMap<RepositoryName, Reach>,
     absent: Dated,
@@ -104,7 +106,10 @@ impl Catalog {
         let mut state = State {
             installation,
             published: BTreeMap::new(),
-            by_name: HashMap::with_capacity(index.published.len()),
+            by_name: HashMap::with_capacity_and_hasher(
+                index.published.len(),
+                DefaultHashBuilder::default(),
+            ),
             held: HashMap::new(),
             reach: HashMap::new(),
             absent: index.absent.into(),

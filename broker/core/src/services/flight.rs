@@ -11,6 +11,7 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 /// Runs at most one task per key at a time. The task goes on when those who wait go away, also if the event loop they
 /// wait on ends: all tasks run on one runtime of their own choice.
@@ -53,10 +54,12 @@ where
     fn start(&self, key: K, work: BoxFuture<'static, V>) -> Shared<BoxFuture<'static, Option<V>>> {
         let running = Arc::clone(&self.running);
         let done = Landed { running, key };
-        let task = self.runtime.spawn(async move {
+        // Whoever came first is the one whose trace shows it.
+        let task = async move {
             let _done = done;
             work.await
-        });
+        };
+        let task = self.runtime.spawn(task.in_current_span());
         async move { task.await.ok() }.boxed().shared()
     }
 }

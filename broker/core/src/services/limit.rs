@@ -56,6 +56,11 @@ impl LimitService {
         }
     }
 
+    /// Whether what is counted is shared with other processes: whether the cache is thought to answer.
+    pub fn are_shared(&self) -> bool {
+        self.cache.is_up()
+    }
+
     /// Takes one request out of the bucket of a token. The bucket goes by the `AccessToken`'s name: a new token under
     /// the same name has no new bucket.
     pub async fn take_of_token(&self, grant: &Grant, quota: Quota) -> Taken {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::Instrument;
 
 use super::{
     audit::AuditService,
@@ -442,7 +443,7 @@ impl Publisher {
                 Err(error) => Err(error),
             }
         };
-        tokio::spawn(work)
+        tokio::spawn(work.in_current_span())
             .await
             .unwrap_or_else(|_| Err(stopped("store a change")))
     }

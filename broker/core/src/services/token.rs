@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use hashbrown::DefaultHashBuilder;
 use tokio::sync::Mutex;
 
 use super::{audit::AuditService, catalog::Dated};
@@ -109,7 +110,7 @@ pub struct TokenService {
     cache: Arc<dyn Cache>,
     audit: Arc<AuditService>,
     telemetry: Arc<Telemetry>,
-    grants: ArcSwap<HashMap<TokenHash, Arc<Grant>>>,
+    grants: ArcSwap<HashMap<TokenHash, Arc<Grant>, DefaultHashBuilder>>,
     /// Held from the database to memory: what is in force is never older than what was before.
     turn: Mutex<()>,
 }
@@ -210,7 +211,7 @@ impl TokenService {
     /// Puts the tokens in force that the database has: another process may have changed them.
     pub async fn reload(&self) -> Result<(), DatabaseError> {
         let _turn = self.turn.lock().await;
-        let mut grants = HashMap::new();
+        let mut grants = HashMap::default();
         for (record, floor) in self.database.tokens().await? {
             let permissions =
                 serde_json::from_str(&record.grant).map_err(|error| DatabaseError::Corrupt {

@@ -7,11 +7,13 @@ use std::{
 
 use futures::FutureExt;
 use tokio::sync::Semaphore;
+use tracing::instrument;
 
 use super::{Opened, ReadError, SyncError, SyncService, stage::Staged};
 use crate::{
     domain::{names::PackageName, repository::Repository},
     ports::source::PackageReader,
+    telemetry::TRACE,
 };
 
 /// The longest time that "the source does not have it" is believed without asking again.
@@ -98,6 +100,10 @@ impl SyncService {
         }
     }
 
+    #[instrument(
+        target = TRACE, name = "read on demand", skip_all,
+        fields(package_broker.repository = %repository.name, package_broker.package = %package)
+    )]
     async fn read_in_turn(
         &self,
         repository: &Arc<Repository>,

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use tracing::{Instrument, field::Empty};
+
 use super::{
     Opened, SyncError, SyncService,
     fingerprint::fingerprint,
@@ -18,6 +20,7 @@ use crate::{
         catalog::{Demand, Reach},
         claim::Claim,
     },
+    telemetry::TRACE,
 };
 
 /// Failed syncs in a row after which a source is believed that says it has no package of a name it lists.
@@ -42,7 +45,11 @@ impl SyncService {
     /// [`SyncError`]; it is also kept in the repository's record.
     pub async fn sync(&self, repository: &Arc<Repository>) -> Result<SyncReport, SyncError> {
         let started = Instant::now();
-        let result = self.attempt(repository).await;
+        let span = tracing::info_span!(
+            target: TRACE, "sync", package_broker.repository = %repository.name, package_broker.changed = Empty,
+            otel.status_code = Empty
+        );
+        let result = self.attempt(repository).instrument(span.clone()).await;
         match &result {
             Ok(report) => {
                 self.telemetry.syncs_succeeded.increment();
@@ -52,6 +59,7 @@ impl SyncService {
                     removed,
                 } = *report;
                 let seconds = started.elapsed().as_secs_f64();
+                span.record("package_broker.changed", changed);
                 tracing::info!(repository = %repository.name, read, changed, removed, seconds, "synced");
             }
             Err(SyncError::Elsewhere) => {
@@ -59,6 +67,7 @@ impl SyncService {
             }
             Err(error) => {
                 self.telemetry.syncs_failed.increment();
+                span.record("otel.status_code", "ERROR");
                 tracing::warn!(repository = %repository.name, %error, "sync failed");
                 self.record_failure(repository, error).await;
             }

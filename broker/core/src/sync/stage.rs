@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::{SyncError, SyncService};
 use crate::{
@@ -71,7 +72,7 @@ impl SyncService {
         let reading = {
             let (reader, package) = (Arc::clone(reader), package.clone());
             let read = async move { (reader.read(&package, &known).await, known.validator) };
-            AbortOnDropHandle::new(tokio::spawn(read))
+            AbortOnDropHandle::new(tokio::spawn(read.in_current_span()))
         };
         let (read, validator) = reading.await.map_err(|_| SyncError::Stopped)?;
         let found = match read? {

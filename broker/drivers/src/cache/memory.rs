@@ -81,6 +81,10 @@ impl Cache for Memory {
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
+
+    fn is_up(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) struct Args {
 /// Declares what the manifests say.
 pub(super) fn main(args: &Args) -> anyhow::Result<()> {
     let settings = args.settings.load()?.process;
-    logging::start(settings.log_format, &settings.log)?;
+    let _traces = logging::start(settings.log_format, &settings.log, &settings.telemetry)?;
     let manifests = manifests::load(&args.file)?;
     let desired = manifests::resolve(&manifests)?;
     super::runtime()?.block_on(apply(&settings, &desired))

@@ -56,7 +56,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<()> {
         Command::Generate(Generate { file: Some(file) }) => generate(file),
         Command::Rotate(rotate) => {
             let settings = rotate.settings.load()?.process;
-            logging::start(settings.log_format, &settings.log)?;
+            let _traces = logging::start(settings.log_format, &settings.log, &settings.telemetry)?;
             super::runtime()?.block_on(rotate_all(&settings))
         }
     }

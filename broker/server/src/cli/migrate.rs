@@ -16,7 +16,7 @@ pub(super) struct Args {
 /// Makes or changes the tables. Safe while processes of the release before serve, and when several migrate at once.
 pub(super) fn main(args: &Args) -> anyhow::Result<()> {
     let settings = args.settings.load()?.process;
-    logging::start(settings.log_format, &settings.log)?;
+    let _traces = logging::start(settings.log_format, &settings.log, &settings.telemetry)?;
     let options = shared::database(&settings.database)?;
     let version = super::runtime()?.block_on(Postgres::migrate(&options))?;
     tracing::info!(

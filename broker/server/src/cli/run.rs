@@ -11,6 +11,7 @@ use crate::{
     logging::{self, LogFormat},
     manifests::{self, Desired, Manifests, Watcher},
     running::Running,
+    settings::Telemetry,
     tokens,
 };
 
@@ -43,11 +44,34 @@ pub(super) struct Args {
     /// How log lines look.
     #[arg(long, default_value = "text", env = "PACKAGE_BROKER_LOG_FORMAT")]
     log_format: LogFormat,
+    /// Where traces are sent: the URL of an OpenTelemetry collector's OTLP receiver for HTTP, `http://HOST:4318`.
+    #[arg(long, env = "PACKAGE_BROKER_TELEMETRY_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+    /// The share of requests and syncs that are traced, from 0 to 1.
+    #[arg(
+        long,
+        default_value_t = Telemetry::default().sample_ratio,
+        value_parser = share,
+        env = "PACKAGE_BROKER_TELEMETRY_SAMPLE_RATIO"
+    )]
+    sample_ratio: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn main(args: Args) -> anyhow::Result<()> {
-    logging::start(args.log_format, &args.log)?;
+    let telemetry = Telemetry {
+        otlp_endpoint: args.otlp_endpoint.clone(),
+        sample_ratio: args.sample_ratio,
+        ..Telemetry::default()
+    };
+    let _traces = logging::start(args.log_format, &args.log, &telemetry)?;
     // Before the first look at the files, so that no change falls in between.
     let watcher = Watcher::new(args.file.clone());
     let manifests = manifests::load(&args.file)?;

@@ -18,7 +18,7 @@ pub(super) struct Args {
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn main(args: &Args) -> anyhow::Result<()> {
     let settings = args.settings.load()?.process;
-    logging::start(settings.log_format, &settings.log)?;
+    let _traces = logging::start(settings.log_format, &settings.log, &settings.telemetry)?;
     let runtime = super::runtime()?;
     let result = runtime.block_on(serve(&settings));
     // What does not end now had its time.

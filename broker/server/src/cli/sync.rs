@@ -10,9 +10,10 @@ use package_broker_core::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{config::SettingsArgs, server::Signals};
-use crate::{logging, replica::Replica, settings::Process};
+use crate::{logging, replica::Replica, settings::Process, traces};
 
 /// The exit code when another process is syncing the same repository (`EX_TEMPFAIL` of sysexits.h).
 const ELSEWHERE: u8 = 75;
@@ -63,10 +64,12 @@ struct Report<'a> {
 /// Syncs once.
 pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
     let settings = args.settings.load()?.process;
-    logging::start(settings.log_format, &settings.log)?;
+    let _traces = logging::start(settings.log_format, &settings.log, &settings.telemetry)?;
     let began = Instant::now();
     let runtime = super::runtime()?;
-    let result = runtime.block_on(sync(&settings, &args.repository));
+    let result = runtime.block_on(
+        sync(&settings, &args.repository).instrument(traces::of_command("package-broker sync")),
+    );
     let report = report(&args.repository, &result, began.elapsed().as_secs_f64());
     let line = serde_json::to_string(&report)? + "\n";
     std::io::stdout()

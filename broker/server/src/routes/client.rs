@@ -12,7 +12,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.ip().to_canonical();
-    if !is_trusted(&client) {
+    if !is_proxy(peer, trusted) {
         return client;
     }
     let lines: Vec<&str> = headers
@@ -30,6 +30,12 @@ pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) 
         }
     }
     client
+}
+
+/// Whether a connection comes from a trusted proxy.
+pub(super) fn is_proxy(peer: SocketAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.ip().to_canonical();
+    trusted.iter().any(|network| network.contains(&peer))
 }
 
 /// An address as proxies write it: bare, in brackets, with or without a port.

@@ -13,7 +13,7 @@ use prometheus_client::{
     metrics::{
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::ConstGauge,
+        gauge::{ConstGauge, Gauge},
         histogram::Histogram,
     },
     registry::Registry,
@@ -40,8 +40,16 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RouteAndStatus, Counter>,
     by_route: Family<OfRoute, Histogram, fn() -> Histogram>,
+    usual: [Usual; Route::LABELS.len()],
     /// Packages that clients said they installed.
     pub(super) installs: Counter,
+}
+
+/// What nearly all requests of a route count for, found once and not each time.
+struct Usual {
+    ok: Counter,
+    not_modified: Counter,
+    duration: Histogram,
 }
 
 impl Metrics {
@@ -69,26 +77,48 @@ impl Metrics {
             "Packages that clients said they installed",
             installs.clone(),
         );
+        let count = |route, status| {
+            let labels = RouteAndStatus { route, status };
+            requests.get_or_create(&labels).clone()
+        };
+        let usual = Route::LABELS.map(|route| Usual {
+            ok: count(route, 200),
+            not_modified: count(route, 304),
+            duration: by_route.get_or_create(&OfRoute { route }).clone(),
+        });
         Self {
             registry,
             requests,
             by_route,
+            usual,
             installs,
         }
     }
 
     /// Counts one answer.
     pub(super) fn observe(&self, route: Option<Route<'_>>, status: StatusCode, elapsed: Duration) {
-        let route = route.map_or("other", Route::label);
-        self.requests
-            .get_or_create(&RouteAndStatus {
-                route,
-                status: status.as_u16(),
-            })
-            .inc();
-        self.by_route
-            .get_or_create(&OfRoute { route })
-            .observe(elapsed.as_secs_f64());
+        let label = route.map_or("other", Route::label);
+        let usual = route.map(|route| &self.usual[route.number()]);
+        match (usual, status) {
+            (Some(usual), StatusCode::OK) => usual.ok.inc(),
+            (Some(usual), StatusCode::NOT_MODIFIED) => usual.not_modified.inc(),
+            _ => {
+                let status = status.as_u16();
+                let labels = RouteAndStatus {
+                    route: label,
+                    status,
+                };
+                self.requests.get_or_create(&labels).inc()
+            }
+        };
+        let seconds = elapsed.as_secs_f64();
+        match usual {
+            Some(usual) => usual.duration.observe(seconds),
+            None => self
+                .by_route
+                .get_or_create(&OfRoute { route: label })
+                .observe(seconds),
+        }
     }
 }
 
@@ -111,6 +141,7 @@ fn encode_core(app: &App, text: &mut String) -> std::fmt::Result {
     register_counters(&app.broker, &mut registry);
     register_audit(&app.broker, &mut registry);
     register_gauges(app, &mut registry);
+    register_servers(app, &mut registry);
     encode(text, &registry)?;
     // The end mark belongs at the end of the whole text only.
     if let Some(stripped) = text.strip_suffix("# EOF\n") {
@@ -261,6 +292,52 @@ fn register_gauges(app: &App, registry: &mut Registry) {
             name,
             help,
             ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)),
+        );
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfState {
+    state: &'static str,
+}
+
+/// How it stands with what the state is kept in.
+fn register_servers(app: &App, registry: &mut Registry) {
+    let broker = &app.broker;
+    let now = broker.database.connections();
+    let connections = Family::<OfState, Gauge>::default();
+    for (state, number) in [
+        ("idle", now.idle),
+        ("used", now.open.saturating_sub(now.idle)),
+    ] {
+        let gauge = connections.get_or_create(&OfState { state });
+        gauge.set(i64::from(number));
+    }
+    registry.register(
+        "database_connections",
+        "Connections to the database that are open, by what they do",
+        connections,
+    );
+    registry.register(
+        "database_connections_max",
+        "Connections to the database, at most",
+        ConstGauge::new(i64::from(now.most)),
+    );
+    registry.register(
+        "cache_up",
+        "1 if the cache answers, 0 if limits are kept in this process alone and changes are noticed a little later",
+        ConstGauge::new(i64::from(broker.limits.are_shared())),
+    );
+    if let Some(bound) = app.stale_after {
+        registry.register(
+            "memory_age_seconds",
+            "How old what is answered from memory may be",
+            ConstGauge::new(broker.follower.age().as_secs_f64()),
+        );
+        registry.register(
+            "memory_age_max_seconds",
+            "The age from which on clients get 503",
+            ConstGauge::new(bound.as_secs_f64()),
         );
     }
 }

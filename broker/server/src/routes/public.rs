@@ -26,6 +26,7 @@ use tracing::Instrument;
 use super::{
     App, audit::Access, auth, client, composer, error::Problem, limit::Nearest, route::Route,
 };
+use crate::traces;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -42,8 +43,16 @@ pub(crate) async fn answer(
     let route = Route::at(installation.urls().base(), parts.uri.path());
     let client = client::address(peer, &parts.headers, &app.proxies.load());
     let mut access = Access::default();
+    let is_trusted = client::is_proxy(peer, &app.proxies.load());
+    let trace = traces::of_request(
+        &parts,
+        route.map_or("other", Route::label),
+        text(&id),
+        is_trusted,
+    );
     let answered = {
-        let mut handling = pin!(handle(&app, client, route, &parts, body, &mut access));
+        let handling = handle(&app, client, route, &parts, body, &mut access);
+        let mut handling = pin!(handling.instrument(trace.clone()));
         // What is answered at once, from memory, has nothing to tell that would need the request's span.
         match futures::poll!(handling.as_mut()) {
             Poll::Ready(answered) => answered,
@@ -56,6 +65,10 @@ pub(crate) async fn answer(
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     if parts.method == Method::HEAD {
         response = without_body(response);
+    }
+    trace.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        trace.record("otel.status_code", "ERROR");
     }
     let elapsed = started.elapsed();
     app.metrics.observe(route, response.status(), elapsed);

@@ -71,16 +71,31 @@ impl<'a> Route<'a> {
         })
     }
 
+    /// The names of all routes in metrics, by [`Route::number`].
+    pub(super) const LABELS: [&'static str; 6] = [
+        "/packages.json",
+        "/p2/{vendor}/{file}",
+        "/dist/{vendor}/{package}/{version}/{file}",
+        "/list.json",
+        "/search.json",
+        "/notify-batch",
+    ];
+
+    /// Its place among [`Route::LABELS`].
+    pub(super) fn number(self) -> usize {
+        match self {
+            Self::Root => 0,
+            Self::Package { .. } => 1,
+            Self::Dist { .. } => 2,
+            Self::List => 3,
+            Self::Search => 4,
+            Self::NotifyBatch => 5,
+        }
+    }
+
     /// Its name in metrics.
     pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Root => "/packages.json",
-            Self::Package { .. } => "/p2/{vendor}/{file}",
-            Self::Dist { .. } => "/dist/{vendor}/{package}/{version}/{file}",
-            Self::List => "/list.json",
-            Self::Search => "/search.json",
-            Self::NotifyBatch => "/notify-batch",
-        }
+        Self::LABELS[self.number()]
     }
 
     /// The methods it has, as `Allow` lists them.

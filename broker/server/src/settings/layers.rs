@@ -221,6 +221,10 @@ impl Layers<'_> {
                 .parse::<i64>()
                 .map(Value::from)
                 .map_err(|_| "write a whole number"),
+            Form::Fraction => text
+                .parse::<f64>()
+                .map(Value::from)
+                .map_err(|_| "write a number such as 0.25"),
             Form::Text | Form::Secret | Form::SecretUrl => Ok(Value::from(text)),
         };
         match value {

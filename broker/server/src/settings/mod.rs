@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub(crate) use layers::load;
-pub(crate) use process::{Database, Process, Storage};
+pub(crate) use process::{Database, Process, Storage, Telemetry};
 pub(crate) use show::{reference, shown};
 
 /// Everything a process is told.

@@ -56,6 +56,10 @@ pub(crate) struct Process {
     /// The keys that credentials of repositories are encrypted with.
     #[serde(default)]
     pub(crate) encryption: Encryption,
+
+    /// Where traces of requests and syncs are sent.
+    #[serde(default)]
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Process {
@@ -233,6 +237,47 @@ pub(crate) struct Encryption {
     #[serde(default, deserialize_with = "optional_secret")]
     #[schemars(with = "Option<String>", extend("format" = "password"))]
     pub(crate) keys: Option<SecretString>,
+}
+
+/// Where traces of requests and syncs are sent.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Telemetry {
+    /// The OpenTelemetry collector: the URL of its OTLP receiver for HTTP, `http://HOST:4318`, to which `/v1/traces` is
+    /// added. Nothing is sent without it.
+    #[serde(default)]
+    pub(crate) otlp_endpoint: Option<String>,
+
+    /// What the collector wants to be told with each delivery: `NAME=VALUE,NAME=VALUE`, percent-encoded.
+    #[serde(default, deserialize_with = "optional_secret")]
+    #[schemars(with = "Option<String>", extend("format" = "password"))]
+    pub(crate) otlp_headers: Option<SecretString>,
+
+    /// File with certificates (PEM) of the authorities that may have signed the collector's; those of the system without.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// The share of requests and syncs that are traced, from 0 to 1. A proxy's decision on a request is kept.
+    #[serde(default = "Telemetry::default_sample_ratio")]
+    #[schemars(range(min = 0, max = 1))]
+    pub(crate) sample_ratio: f64,
+}
+
+impl Telemetry {
+    fn default_sample_ratio() -> f64 {
+        0.1
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            otlp_headers: None,
+            ca_file: None,
+            sample_ratio: Self::default_sample_ratio(),
+        }
+    }
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {

@@ -11,14 +11,17 @@ use super::{SettingsError, process::Process};
 /// What environment variables start with.
 pub(super) const PREFIX: &str = "PACKAGE_BROKER_";
 
-/// Variables of others that say the same, read where ours is not set: clusters of AWS give them to pods.
-const ALIASES: [(&str, &str); 3] = [
+/// Variables of others that say the same, read where ours is not set: clusters of AWS and OpenTelemetry's operator give
+/// them to pods.
+const ALIASES: [(&str, &str); 5] = [
     ("storage.region", "AWS_REGION"),
     ("storage.roleArn", "AWS_ROLE_ARN"),
     (
         "storage.webIdentityTokenFile",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
     ),
+    ("telemetry.otlpEndpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ("telemetry.otlpHeaders", "OTEL_EXPORTER_OTLP_HEADERS"),
 ];
 
 /// One setting.
@@ -41,6 +44,8 @@ pub(crate) enum Form {
     Text,
     /// A whole number.
     Number,
+    /// A number that need not be whole.
+    Fraction,
     /// `true` or `false`.
     Switch,
     /// A text that is never shown.
@@ -157,6 +162,7 @@ fn form(property: &Value) -> Form {
         Some("secret-url") => Form::SecretUrl,
         _ if is("boolean") => Form::Switch,
         _ if is("integer") => Form::Number,
+        _ if is("number") => Form::Fraction,
         _ => Form::Text,
     }
 }

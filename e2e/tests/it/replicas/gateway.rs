@@ -15,6 +15,8 @@ pub(crate) enum Way {
     Cut,
     /// They stay, and nothing gets through any more.
     Blocked,
+    /// Some hundred kilobytes a second get through, each way.
+    Slow,
 }
 
 struct State {
@@ -94,9 +96,12 @@ fn pass_on(client: TcpStream, shared: &Arc<Mutex<State>>) -> io::Result<()> {
 }
 
 fn one_way(mut from: TcpStream, mut to: TcpStream, shared: &Mutex<State>) {
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; 4 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         while lock(shared).way == Way::Blocked {
+            thread::sleep(Duration::from_millis(20));
+        }
+        if lock(shared).way == Way::Slow {
             thread::sleep(Duration::from_millis(20));
         }
         if to.write_all(&buffer[..length]).is_err() {

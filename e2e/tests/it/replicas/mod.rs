@@ -10,3 +10,4 @@ mod installation;
 mod recipe;
 mod redirects;
 mod serving;
+mod traces;

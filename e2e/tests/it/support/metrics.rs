@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use package_broker_e2e::broker::Broker;
 use package_broker_e2e::http::get;
 
 use super::registry::Registry;
@@ -17,7 +18,12 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Reads them now.
     pub(crate) fn read(registry: &Registry) -> Self {
-        let answer = get(&format!("{}/metrics", registry.broker.metrics_url()), &[]).unwrap();
+        Self::read_of(&registry.broker)
+    }
+
+    /// Those of any broker.
+    pub(crate) fn read_of(broker: &Broker) -> Self {
+        let answer = get(&format!("{}/metrics", broker.metrics_url()), &[]).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
         let text = answer.text();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -36,5 +42,12 @@ impl Metrics {
     pub(crate) fn of(&self, name: &str) -> usize {
         let value = self.values.get(&format!("package_broker_{name}"));
         value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// A gauge of ours, by its name without our prefix; it must be there.
+    pub(crate) fn gauge(&self, name: &str) -> f64 {
+        let value = self.values.get(&format!("package_broker_{name}"));
+        let value = value.unwrap_or_else(|| panic!("no {name} in\n{}", self.text));
+        value.parse().unwrap()
     }
 }

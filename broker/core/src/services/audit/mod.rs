@@ -34,8 +34,11 @@ use crate::{
 
 /// The time between two writes.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(5);
-/// Records that are written at once, and that are not waited with.
+/// Records that are written at once.
 pub const BATCH: usize = 2_000;
+/// Records that are not waited with: there must be room for others while they are written. Fewer are not hurried, as
+/// events of a moment later may go into them.
+pub const MANY: usize = 20_000;
 
 /// What is recorded, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub struct AuditService {
     enabled: AtomicBool,
     /// In seconds; zero before there is a policy.
     retention: AtomicU64,
-    /// There is a batch.
+    /// There are [`MANY`].
     full: Notify,
     retention_changed: Notify,
     writer: Mutex<Writer>,
@@ -137,7 +140,7 @@ impl AuditService {
         }
         match self.tally.note(event, now()) {
             Noted::Again => {}
-            Noted::New(waiting) if waiting < BATCH => {}
+            Noted::New(waiting) if waiting < MANY => {}
             Noted::New(_) => self.full.notify_one(),
             Noted::Lost => self.telemetry.audit_lost.increment(),
         }
@@ -169,7 +172,7 @@ impl AuditService {
                 if failing {
                     tokio::time::sleep(self.pace.flush).await;
                 } else {
-                    // What comes first: the time, or a batch.
+                    // What comes first: the time, or so many.
                     let _ = tokio::time::timeout(self.pace.flush, self.full.notified()).await;
                 }
             };

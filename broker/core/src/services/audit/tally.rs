@@ -3,21 +3,21 @@
 //! An event that has a record costs a hash, a lock that is rarely waited for, and no allocation.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use jiff::Timestamp;
 
 use crate::domain::audit::{Action, Actor, Event, Record};
 
 /// Records in memory at most, those on their way to the database among them. Each is below 1.5 KiB without its detail,
 /// which only changes of manifests have, and about 200 bytes as a rule.
-pub const MAX_WAITING: usize = 20_000;
+pub const MAX_WAITING: usize = 50_000;
 /// Of these, records of refused requests that name an address, in one interval. Beyond, one record stands for all other
 /// addresses: who has no token must not take the place of records of those who have.
 pub const MAX_STRANGERS: usize = 100;
@@ -31,8 +31,10 @@ type Stripe = HashTable<Entry>;
 /// Records that are not on their way to the database yet.
 pub(super) struct Tally {
     stripes: [Mutex<Stripe>; STRIPES],
-    hasher: RandomState,
-    /// Records in memory, those that were taken but not stored among them.
+    hasher: DefaultHashBuilder,
+    /// Records in the stripes.
+    tallied: AtomicUsize,
+    /// Records in memory: those, and those that were taken but not stored.
     waiting: AtomicUsize,
     strangers: AtomicUsize,
     lost: Mutex<Option<Lost>>,
@@ -51,7 +53,7 @@ struct Lost {
 pub(super) enum Noted {
     /// It is one more of a record that was there.
     Again,
-    /// It has a new record; there are so many now.
+    /// It has a new record; so many are not on their way yet.
     New(usize),
     /// There was no room.
     Lost,
@@ -61,7 +63,8 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             stripes: std::array::from_fn(|_| Mutex::default()),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
+            tallied: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             strangers: AtomicUsize::new(0),
             lost: Mutex::default(),
@@ -102,7 +105,7 @@ impl Tally {
             return Some(Noted::Lost);
         }
         stripe.insert_unique(hash, (hash, event.record(now)), |(hash, _)| *hash);
-        Some(Noted::New(before + 1))
+        Some(Noted::New(self.tallied.fetch_add(1, Ordering::Relaxed) + 1))
     }
 
     fn stripe(&self, hash: u64) -> MutexGuard<'_, Stripe> {
@@ -129,6 +132,7 @@ impl Tally {
         for stripe in &self.stripes {
             records.extend(lock(stripe).drain().map(|(_, record)| record));
         }
+        self.tallied.fetch_sub(records.len(), Ordering::Relaxed);
         self.strangers.store(0, Ordering::Relaxed);
         records.sort_by_key(|record| record.last);
         if let Some(lost) = lock(&self.lost).take() {

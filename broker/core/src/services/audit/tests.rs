@@ -287,14 +287,14 @@ async fn much_is_not_waited_with_and_all_is_written_at_the_end() {
         flush: NEVER,
         expire: NEVER,
     });
-    for number in 0..BATCH {
+    for number in 0..MANY {
         note(&service, &format!("a/p{number}"));
     }
-    until("the batch", || actions(&store).len() > BATCH).await;
+    until("the records", || actions(&store).len() > MANY).await;
     note(&service, "a/last");
     service.close().await.unwrap();
     task.await.unwrap();
-    assert_eq!(actions(&store).len(), BATCH + 3);
+    assert_eq!(actions(&store).len(), MANY + 3);
     assert_eq!(actions(&store).last(), Some(&Action::AuditEnded));
 }
 

@@ -106,4 +106,8 @@ impl Cache for Postgres {
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.server.line().changes()
     }
+
+    fn is_up(&self) -> bool {
+        self.server.line().is_up()
+    }
 }

@@ -123,4 +123,8 @@ impl Cache for Redis {
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.server.line().changes()
     }
+
+    fn is_up(&self) -> bool {
+        self.server.line().is_up()
+    }
 }

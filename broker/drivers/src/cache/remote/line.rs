@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use package_broker_core::ports::cache::{CacheError, Change};
+use package_broker_core::{
+    ports::cache::{CacheError, Change},
+    telemetry,
+};
 use tokio::{
     sync::{Semaphore, broadcast, watch},
     time::timeout,
@@ -101,6 +104,11 @@ impl<C: Clone> Line<C> {
         }
     }
 
+    /// Whether calls are made, and do not fail at once.
+    pub(in super::super) fn is_up(&self) -> bool {
+        self.link().is_ok()
+    }
+
     fn error(&self, reason: &str) -> CacheError {
         CacheError(format!("{}: {reason}", self.place))
     }
@@ -165,7 +173,12 @@ where
         return Err(shared.error("too many calls wait for it"));
     };
     let link = shared.link()?;
-    let fault = match bounded(&link, work(link.commands.clone())).await {
+    let calling = telemetry::calling(
+        S::NAME,
+        "use the cache",
+        bounded(&link, work(link.commands.clone())),
+    );
+    let fault = match calling.await {
         Ok(done) => return Ok(done),
         Err(fault) => fault,
     };

@@ -26,12 +26,16 @@ mod token;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use package_broker_core::ports::database::DatabaseError;
+use package_broker_core::{
+    ports::database::{Connections, DatabaseError, Pooled},
+    telemetry::calling,
+};
 use sqlx::{PgConnection, PgPool};
 
 use self::fault::Fault;
 pub(crate) use self::fault::advice;
 pub use self::open::{Options, OptionsError};
+use super::connections;
 
 /// How long a call may take, with everything in it: a server that is paused, or a host that is gone, sends nothing that
 /// would end it.
@@ -51,21 +55,28 @@ impl Postgres {
         self.pool.close().await;
     }
 
-    /// Connections that are open now, and how many of them are idle.
-    pub fn connections(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
-    }
-
     /// Runs one piece of work within [`PATIENCE`], and says what was being done where it fails.
     async fn run<T>(
         &self,
         action: &'static str,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, DatabaseError> {
-        let done = tokio::time::timeout(PATIENCE, work)
+        // On the heap: it is large, and would be a part of each of the futures around it.
+        let work = Box::pin(work);
+        let work = async {
+            tokio::time::timeout(PATIENCE, work)
+                .await
+                .unwrap_or(Err(Fault::TooSlow(PATIENCE)))
+        };
+        calling("PostgreSQL", action, work)
             .await
-            .unwrap_or(Err(Fault::TooSlow(PATIENCE)));
-        done.map_err(|fault| fault.explain(action, &self.place))
+            .map_err(|fault| fault.explain(action, &self.place))
+    }
+}
+
+impl Pooled for Postgres {
+    fn connections(&self) -> Connections {
+        connections(&self.pool)
     }
 }
 

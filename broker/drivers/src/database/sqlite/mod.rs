@@ -27,10 +27,11 @@ mod tests;
 
 use std::{path::Path, sync::Arc};
 
-use package_broker_core::ports::database::DatabaseError;
+use package_broker_core::ports::database::{Connections, DatabaseError, Pooled};
 use sqlx::{SqlitePool, Transaction};
 
 use self::fault::Fault;
+use super::connections;
 
 /// A SQLite database file. Cheap to clone; all clones share its connections.
 #[derive(Clone, Debug)]
@@ -57,5 +58,16 @@ impl Sqlite {
     /// Makes a failure the caller's, with what was being done.
     fn explain(&self, action: &'static str) -> impl FnOnce(Fault) -> DatabaseError {
         move |fault| fault.explain(action, &self.path)
+    }
+}
+
+impl Pooled for Sqlite {
+    fn connections(&self) -> Connections {
+        let (writer, readers) = (connections(&self.writer), connections(&self.readers));
+        Connections {
+            open: writer.open + readers.open,
+            idle: writer.idle + readers.idle,
+            most: writer.most + readers.most,
+        }
     }
 }

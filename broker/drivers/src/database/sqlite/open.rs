@@ -11,6 +11,7 @@ use sqlx::{
 
 use super::{Sqlite, fault::Fault};
 
+/// One after another; what was released never changes.
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Connections that read at the same time.

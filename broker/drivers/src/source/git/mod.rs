@@ -57,7 +57,9 @@ impl Source for GitSource {
         let upstream = Arc::clone(&self.0);
         let (moment, unchanged) = self
             .0
-            .run(move |session| upstream.look(previous.as_ref(), session))
+            .run("look at the refs", move |session| {
+                upstream.look(previous.as_ref(), session)
+            })
             .await?;
         Ok(Survey {
             listing: Listing::Names(vec![moment.state.name.clone()]),
@@ -105,7 +107,9 @@ impl PackageReader for Reader {
         };
         let (upstream, moment) = (Arc::clone(&self.upstream), self.moment.clone());
         self.upstream
-            .run(move |session| upstream.read(&moment, &before, session))
+            .run("read the versions", move |session| {
+                upstream.read(&moment, &before, session)
+            })
             .await
     }
 }

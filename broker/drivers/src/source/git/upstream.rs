@@ -9,6 +9,7 @@ use package_broker_core::{
         repository::Repository,
     },
     ports::source::{Reading, SourceError},
+    telemetry::calling,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -119,13 +120,14 @@ impl Upstream {
     /// Those of the work, and [`SourceError::Unavailable`] when the time is up.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        action: &'static str,
         work: impl FnOnce(&Arc<Session>) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
         let session = Session::new();
-        session::run(&self.name, self.timeout, Arc::clone(&session), move || {
+        let running = session::run(&self.name, self.timeout, Arc::clone(&session), move || {
             work(&session)
-        })
-        .await
+        });
+        calling("git", action, running).await
     }
 
     /// Whether what was read with this validator was read under the same settings.

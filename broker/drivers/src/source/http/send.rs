@@ -6,8 +6,9 @@ use std::{
 };
 
 use http::{HeaderMap, Method, StatusCode, header::LOCATION};
-use package_broker_core::ports::source::SourceError;
+use package_broker_core::{ports::source::SourceError, telemetry::TRACE};
 use reqwest::Body;
+use tracing::{Instrument, field::Empty};
 use url::Url;
 
 use super::{
@@ -91,7 +92,17 @@ impl Fetcher {
     pub(super) async fn attempt(&self, mut outgoing: Outgoing<'_>) -> Result<Reply, Failure> {
         let mut url = outgoing.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let reply = self.hop(&mut outgoing, &url).await?;
+            let span = tracing::info_span!(
+                target: TRACE, "request", otel.name = %outgoing.method, otel.kind = "client",
+                http.request.method = %outgoing.method, server.address = url.host_str(), url.path = url.path(),
+                http.response.status_code = Empty, otel.status_code = Empty
+            );
+            let reply = self.hop(&mut outgoing, &url).instrument(span.clone()).await;
+            match &reply {
+                Ok(reply) => span.record("http.response.status_code", reply.status().as_u16()),
+                Err(_) => span.record("otel.status_code", "ERROR"),
+            };
+            let reply = reply?;
             if !is_redirect(reply.status()) {
                 return Ok(reply);
             }

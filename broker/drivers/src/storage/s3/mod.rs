@@ -52,6 +52,7 @@ use object_store::{
 use package_broker_core::{
     domain::archive::BlobId,
     ports::storage::{Blob, Link, Linked, Links, Staged, Storage, StorageError},
+    telemetry::calling,
 };
 use tokio::sync::Semaphore;
 
@@ -60,6 +61,11 @@ use self::{spool::Spool, write::StagedObject};
 
 /// The longest a link may be good for: what the signature allows.
 const LONGEST_LINK: Duration = Duration::from_hours(7 * 24);
+
+/// What the service is called in traces.
+const SERVICE: &str = "S3";
+const LOOK: &str = "look at an object";
+const REMOVE: &str = "remove an object";
 
 /// A bucket of blobs. Cheap to clone.
 #[derive(Clone)]
@@ -139,27 +145,32 @@ impl Storage for S3 {
     }
 
     async fn open(&self, id: &BlobId) -> Result<Option<Blob>, StorageError> {
-        read::open(Arc::clone(&self.bucket), id).await
+        calling(
+            SERVICE,
+            read::READ,
+            read::open(Arc::clone(&self.bucket), id),
+        )
+        .await
     }
 
     async fn size(&self, id: &BlobId) -> Result<Option<u64>, StorageError> {
         let key = self.bucket.key(id);
-        match self.bucket.client.head(&key).await {
+        match calling(SERVICE, LOOK, self.bucket.client.head(&key)).await {
             Ok(object) => Ok(Some(object.size)),
             // An answer to HEAD has no body that would say what is missing: the object, or all there was.
             Err(object_store::Error::NotFound { .. }) => {
                 let blob = read::open(Arc::clone(&self.bucket), id).await?;
                 Ok(blob.map(|blob| blob.size))
             }
-            Err(error) => Err(self.bucket.failed("look at an object", Some(&key), &error)),
+            Err(error) => Err(self.bucket.failed(LOOK, Some(&key), &error)),
         }
     }
 
     async fn remove(&self, id: &BlobId) -> Result<(), StorageError> {
         let key = self.bucket.key(id);
-        match self.bucket.client.delete(&key).await {
+        match calling(SERVICE, REMOVE, self.bucket.client.delete(&key)).await {
             Err(error) if !failure::is_missing(&error) => {
-                Err(self.bucket.failed("remove an object", Some(&key), &error))
+                Err(self.bucket.failed(REMOVE, Some(&key), &error))
             }
             _ => Ok(()),
         }

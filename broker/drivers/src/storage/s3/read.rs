@@ -15,7 +15,7 @@ use super::{Bucket, failure};
 /// The most bytes of a chunk. The connection gives less, as a rule.
 const CHUNK: usize = 256 * 1024;
 
-const READ: &str = "read an object";
+pub(super) const READ: &str = "read an object";
 
 /// Asks for a blob; `None` if the service has no such object. Its bytes are fetched as they are read. A connection
 /// that breaks on the way is made again for the rest, if the object is still the same one (by its `ETag`).

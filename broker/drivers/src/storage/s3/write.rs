@@ -13,12 +13,13 @@ use object_store::{
 use package_broker_core::{
     domain::archive::BlobId,
     ports::storage::{Staged, StorageError},
+    telemetry::calling,
 };
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bucket,
+    Bucket, SERVICE,
     spool::{Content, Spool, SpoolFile},
 };
 
@@ -61,15 +62,19 @@ impl Staged for StagedObject {
     async fn commit(self: Box<Self>, id: &BlobId) -> Result<(), StorageError> {
         let Self { bucket, spool } = *self;
         let key = bucket.key(id);
-        match spool.finish().await? {
-            Content::Memory(bytes) => put(&bucket, &key, bytes).await,
-            Content::File(file) if file.size <= PART => {
-                let _permit = bucket.permit().await?;
-                let bytes = part(&file, 0).await?;
-                put(&bucket, &key, bytes).await
+        let content = spool.finish().await?;
+        let storing = async {
+            match content {
+                Content::Memory(bytes) => put(&bucket, &key, bytes).await,
+                Content::File(file) if file.size <= PART => {
+                    let _permit = bucket.permit().await?;
+                    let bytes = part(&file, 0).await?;
+                    put(&bucket, &key, bytes).await
+                }
+                Content::File(file) => put_parts(Arc::clone(&bucket), key.clone(), file).await,
             }
-            Content::File(file) => put_parts(bucket, key, file).await,
-        }
+        };
+        calling(SERVICE, STORE, storing).await
     }
 }
 

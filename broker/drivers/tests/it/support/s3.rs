@@ -68,7 +68,7 @@ struct Shared {
     page: AtomicI32,
     /// Whether listings and conditions know tags.
     tags: AtomicBool,
-    /// Keys that are answered with 500.
+    /// Keys that are answered with 500; `*` stands for every request.
     failing: Mutex<HashSet<String>>,
 }
 
@@ -148,7 +148,7 @@ impl S3Server {
         self.shared.tags.store(false, Ordering::SeqCst);
     }
 
-    /// From now on, only these keys are answered with 500.
+    /// From now on, only these keys are answered with 500; `*` stands for every request.
     pub(crate) fn fail(&self, keys: &[&str]) {
         *self.shared.failing.lock().unwrap() = keys.iter().map(|key| (*key).to_owned()).collect();
     }
@@ -181,8 +181,18 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
                     query: request.uri().query().unwrap_or_default().to_owned(),
                     headers: request.headers().clone(),
                 });
-                let service = service.clone();
-                async move { service.call(request.map(s3s::Body::from)).await }
+                let (service, fails) = (
+                    service.clone(),
+                    shared.failing.lock().unwrap().contains("*"),
+                );
+                async move {
+                    if fails {
+                        let mut failure = hyper::Response::new(s3s::Body::empty());
+                        *failure.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+                        return Ok(failure);
+                    }
+                    service.call(request.map(s3s::Body::from)).await
+                }
             });
             // A connection that breaks concerns only its peer, who notices by itself.
             let _ = http1::Builder::new()

@@ -12,6 +12,7 @@ use super::super::installation::Installation;
 use super::super::serving::{URL, ask, ready, with_upstream};
 use super::load::{count, under_load};
 use crate::servers::redis::RedisServer;
+use crate::support::metrics::Metrics;
 use crate::support::registry::{archive_in, expanded, with_token};
 use crate::support::upstream::Upstream;
 use crate::support::{eventually, json as json_of};
@@ -66,6 +67,9 @@ fn memory_is_served_for_a_time_then_503_until_the_database_is_back() {
             for replica in &replicas {
                 until(replica, "all", DOCUMENT, 503);
                 unready(replica);
+                let metrics = Metrics::read_of(replica);
+                let (age, most) = ("memory_age_seconds", "memory_age_max_seconds");
+                assert!(metrics.gauge(age) > metrics.gauge(most));
                 assert_eq!(ask(replica, "second", DOCUMENT).status, 503);
                 // Nobody can tell who asks, so nobody is told that it is not there.
                 assert_eq!(ask(replica, "all", "/p2/acme/unknown.json").status, 503);

@@ -5,6 +5,7 @@ use package_broker_e2e::broker::Broker;
 use super::super::installation::Installation;
 use super::super::serving::{URL, ask, ready, with_upstream};
 use super::load::under_load;
+use crate::support::metrics::Metrics;
 use crate::support::upstream::Upstream;
 use crate::support::{eventually, json as json_of, versions};
 
@@ -17,6 +18,15 @@ fn release(installation: &Installation, upstream: &Upstream, replicas: &[Broker]
             let document = json_of(&ask(replica, "all", "/p2/acme/lib.json"));
             let newest = versions(&document, "acme/lib").first().cloned();
             (newest.as_deref() == Some(version)).then_some(())
+        });
+    }
+}
+
+/// Waits until every replica says so of its cache.
+fn is_up(replicas: &[Broker], up: bool) {
+    for replica in replicas {
+        eventually(&format!("cache_up {up}"), || {
+            ((Metrics::read_of(replica).gauge("cache_up") > 0.0) == up).then_some(())
         });
     }
 }
@@ -37,7 +47,9 @@ fn replicas_go_on_without_redis_and_find_it_again() {
         "/search.json?q=lib",
     ];
     under_load(&replicas, &paths, &[], || {
+        is_up(&replicas, true);
         installation.redis.as_mut().unwrap().stop();
+        is_up(&replicas, false);
         release(&installation, &upstream, &replicas, "1.1.0");
         installation.redis.as_mut().unwrap().restart_empty();
         release(&installation, &upstream, &replicas, "1.2.0");
@@ -45,5 +57,6 @@ fn replicas_go_on_without_redis_and_find_it_again() {
         release(&installation, &upstream, &replicas, "1.3.0");
         installation.redis.as_ref().unwrap().resume();
         release(&installation, &upstream, &replicas, "1.4.0");
+        is_up(&replicas, true);
     });
 }

@@ -55,7 +55,7 @@ pub(super) async fn build(
         order: Order::of(wanted)?,
     };
     let (sender, mut chunks) = Chunks::channel();
-    let working = upstream.run(move |session| job.work(session, sender));
+    let working = upstream.run("build an archive", move |session| job.work(session, sender));
     // When the sink refuses, this ends and drops the receiver, which stops the builder.
     let copying = async move {
         while let Some(chunk) = chunks.recv().await {

@@ -44,6 +44,10 @@ impl Cache for Held {
     fn changes(&self) -> Receiver<Change> {
         self.cache.changes()
     }
+
+    fn is_up(&self) -> bool {
+        self.cache.is_up()
+    }
 }
 
 async fn open(url: String) -> Redis {
