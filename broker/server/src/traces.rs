@@ -6,8 +6,12 @@
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
 use anyhow::Context as _;
-use axum::http::{HeaderMap, request::Parts};
-use opentelemetry::{Context, KeyValue, propagation::TextMapPropagator, trace::TracerProvider};
+use axum::http::request::Parts;
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, TextMapPropagator},
+    trace::TracerProvider,
+};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_otlp::{Compression, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -126,42 +130,45 @@ fn headers_of(text: &str) -> anyhow::Result<HashMap<String, String>> {
 }
 
 /// The span of a request. A proxy that is trusted may have begun its trace (<https://www.w3.org/TR/trace-context/>);
-/// others could have every one of their requests recorded.
-pub(crate) fn of_request(parts: &Parts, route: &'static str, id: &str, is_trusted: bool) -> Span {
+/// others could have every one of their requests recorded. Whether it `is_trusted` is asked only where traces are sent.
+pub(crate) fn of_request(
+    parts: &Parts,
+    route: &'static str,
+    id: &str,
+    is_trusted: impl FnOnce() -> bool,
+) -> Span {
     let method = &parts.method;
     let span = tracing::info_span!(
         target: TRACE, "request", otel.name = format_args!("{method} {route}"), otel.kind = "server",
         http.request.method = %method, http.route = route, url.path = parts.uri.path(),
         package_broker.request_id = id, http.response.status_code = Empty, otel.status_code = Empty,
     );
-    if is_trusted && !span.is_disabled() {
-        continue_trace(&span, &parts.headers);
+    if !span.is_disabled() && is_trusted() {
+        continue_trace(&span, &HeaderExtractor(&parts.headers));
     }
     span
 }
 
-fn continue_trace(span: &Span, headers: &HeaderMap) {
-    let parent = TraceContextPropagator::new()
-        .extract_with_context(&Context::new(), &HeaderExtractor(headers));
-    // Fails only for a span that is in no trace.
-    let _set = span.set_parent(parent);
-}
-
-/// The span of a command that somebody began a trace for: `TRACEPARENT` in its environment
+/// The span of a command that somebody may have begun a trace for: `TRACEPARENT` in its environment
 /// (<https://opentelemetry.io/docs/specs/otel/context/env-carriers/>).
 pub(crate) fn of_command(name: &'static str) -> Span {
     let span = tracing::info_span!(target: TRACE, "command", otel.name = name);
-    let mut headers = HeaderMap::new();
-    for name in ["traceparent", "tracestate"] {
-        let value = std::env::var(name.to_ascii_uppercase()).ok();
-        if let Some(value) = value.and_then(|value| value.parse().ok()) {
-            headers.insert(name, value);
-        }
-    }
-    if !headers.is_empty() && !span.is_disabled() {
-        continue_trace(&span, &headers);
+    if !span.is_disabled() {
+        let given = ["traceparent", "tracestate"]
+            .into_iter()
+            .filter_map(|name| {
+                let value = std::env::var(name.to_ascii_uppercase()).ok()?;
+                Some((name.to_owned(), value))
+            });
+        continue_trace(&span, &given.collect::<HashMap<_, _>>());
     }
     span
+}
+
+fn continue_trace(span: &Span, given: &dyn Extractor) {
+    let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), given);
+    // Fails only for a span that is in no trace.
+    let _set = span.set_parent(parent);
 }
 
 #[cfg(test)]

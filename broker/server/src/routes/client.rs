@@ -10,9 +10,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The address of the client: that of the connection, unless a trusted proxy made it. Then it is the last address in
 /// `X-Forwarded-For` that is no trusted proxy; what stands before it, anybody may have written.
 pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let is_trusted = |address| is_among(address, trusted);
     let mut client = peer.ip().to_canonical();
-    if !is_proxy(peer, trusted) {
+    if !is_trusted(client) {
         return client;
     }
     let lines: Vec<&str> = headers
@@ -25,7 +25,7 @@ pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) 
             break;
         };
         client = address;
-        if !is_trusted(&client) {
+        if !is_trusted(client) {
             break;
         }
     }
@@ -34,8 +34,11 @@ pub(super) fn address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) 
 
 /// Whether a connection comes from a trusted proxy.
 pub(super) fn is_proxy(peer: SocketAddr, trusted: &[IpNet]) -> bool {
-    let peer = peer.ip().to_canonical();
-    trusted.iter().any(|network| network.contains(&peer))
+    is_among(peer.ip().to_canonical(), trusted)
+}
+
+fn is_among(address: IpAddr, networks: &[IpNet]) -> bool {
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// An address as proxies write it: bare, in brackets, with or without a port.

@@ -43,13 +43,10 @@ pub(crate) async fn answer(
     let route = Route::at(installation.urls().base(), parts.uri.path());
     let client = client::address(peer, &parts.headers, &app.proxies.load());
     let mut access = Access::default();
-    let is_trusted = client::is_proxy(peer, &app.proxies.load());
-    let trace = traces::of_request(
-        &parts,
-        route.map_or("other", Route::label),
-        text(&id),
-        is_trusted,
-    );
+    let label = route.map_or("other", Route::label);
+    let trace = traces::of_request(&parts, label, text(&id), || {
+        client::is_proxy(peer, &app.proxies.load())
+    });
     let answered = {
         let handling = handle(&app, client, route, &parts, body, &mut access);
         let mut handling = pin!(handling.instrument(trace.clone()));

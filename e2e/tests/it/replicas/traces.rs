@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use package_broker_e2e::broker::binary;
 use package_broker_e2e::http::{HttpServer, Request, Response, get};
 use package_broker_e2e::manifests::Manifests;
-use package_broker_e2e::process::run;
+use package_broker_e2e::process::{Finished, run, tethered};
 use prost::Message;
 use serde_json::{Value, json};
 
@@ -135,6 +134,21 @@ fn upstream() -> Upstream {
     upstream
 }
 
+/// One sync that is traced, in this environment.
+fn sync(
+    installation: &Installation,
+    collector: &Collector,
+    variables: &[(&str, &str)],
+) -> Finished {
+    let settings = installation.settings("sync", &collector.settings());
+    let mut command = tethered(binary().unwrap());
+    command
+        .args(["sync", "team", "--config"])
+        .arg(settings)
+        .envs(variables.iter().copied());
+    run(command, Duration::from_mins(1)).unwrap()
+}
+
 #[test]
 fn a_request_shows_what_it_waited_for() {
     let (installation, upstream, collector) = (Installation::new(), upstream(), Collector::start());
@@ -173,13 +187,7 @@ fn a_trace_is_gone_on_with_where_it_is_believed() {
     let manifests = with_upstream(&upstream);
     installation.apply(&manifests, URL);
     // A sync goes on with the trace of whoever started it.
-    let settings = installation.settings("sync", &collector.settings());
-    let mut command = Command::new(binary().unwrap());
-    command
-        .args(["sync", "team", "--config"])
-        .arg(settings)
-        .env("TRACEPARENT", PARENT);
-    let synced = run(command, Duration::from_mins(1)).unwrap();
+    let synced = sync(&installation, &collector, &[("TRACEPARENT", PARENT)]);
     assert!(synced.status.success(), "{}", synced.stderr);
     let spans = collector.trace_with("sync");
     let sync = named(&spans, "sync");
@@ -225,10 +233,7 @@ fn a_sync_that_fails_is_seen_to() {
     let (installation, upstream, collector) = (Installation::new(), upstream(), Collector::start());
     installation.apply(&with_upstream(&upstream), URL);
     drop(upstream);
-    let settings = installation.settings("sync", &collector.settings());
-    let mut command = Command::new(binary().unwrap());
-    command.args(["sync", "team", "--config"]).arg(settings);
-    let synced = run(command, Duration::from_mins(1)).unwrap();
+    let synced = sync(&installation, &collector, &[]);
     assert!(!synced.status.success(), "{}", synced.stdout);
     let spans = collector.trace_with("sync");
     for name in ["sync", "GET"] {

@@ -165,13 +165,17 @@ struct Connections {
 }
 
 impl Connections {
+    /// With the pool of the runtime that this is called on, if there is one.
+    ///
     /// # Errors
     /// If no connections can be made in that way, whoever asks.
     fn new(recipe: Recipe) -> reqwest::Result<Self> {
-        recipe.client()?;
+        let client = recipe.client()?;
+        let here = Handle::try_current().ok();
+        let pools = here.map(|here| (here.id(), client)).into_iter().collect();
         Ok(Self {
             recipe: Arc::new(recipe),
-            pools: Arc::default(),
+            pools: Arc::new(RwLock::new(pools)),
         })
     }
 

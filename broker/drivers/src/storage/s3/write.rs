@@ -63,18 +63,7 @@ impl Staged for StagedObject {
         let Self { bucket, spool } = *self;
         let key = bucket.key(id);
         let content = spool.finish().await?;
-        let storing = async {
-            match content {
-                Content::Memory(bytes) => put(&bucket, &key, bytes).await,
-                Content::File(file) if file.size <= PART => {
-                    let _permit = bucket.permit().await?;
-                    let bytes = part(&file, 0).await?;
-                    put(&bucket, &key, bytes).await
-                }
-                Content::File(file) => put_parts(Arc::clone(&bucket), key.clone(), file).await,
-            }
-        };
-        calling(SERVICE, STORE, storing).await
+        calling(SERVICE, STORE, store(bucket, key, content)).await
     }
 }
 
@@ -83,6 +72,18 @@ impl Bucket {
     async fn permit(&self) -> Result<OwnedSemaphorePermit, StorageError> {
         let permit = Arc::clone(&self.parts).acquire_owned().await;
         permit.map_err(|_| StorageError::new(STORE, "the program is shutting down"))
+    }
+}
+
+async fn store(bucket: Arc<Bucket>, key: Key, content: Content) -> Result<(), StorageError> {
+    match content {
+        Content::Memory(bytes) => put(&bucket, &key, bytes).await,
+        Content::File(file) if file.size <= PART => {
+            let _permit = bucket.permit().await?;
+            let bytes = part(&file, 0).await?;
+            put(&bucket, &key, bytes).await
+        }
+        Content::File(file) => put_parts(bucket, key, file).await,
     }
 }
 
