@@ -7,7 +7,7 @@ use std::{
 };
 
 use package_broker_crds::validation::{FieldError, FieldPath, nearest};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::{
     Mistake, Origin, Process, Settings, SettingsError, Sourced, show,
@@ -221,10 +221,13 @@ impl Layers<'_> {
                 .parse::<i64>()
                 .map(Value::from)
                 .map_err(|_| "write a whole number"),
+            // What JSON has no number for, such as NaN, would else count as not given.
             Form::Fraction => text
-                .parse::<f64>()
-                .map(Value::from)
-                .map_err(|_| "write a number such as 0.25"),
+                .parse()
+                .ok()
+                .and_then(Number::from_f64)
+                .map(Value::Number)
+                .ok_or("write a number such as 0.25"),
             Form::Text | Form::Secret | Form::SecretUrl => Ok(Value::from(text)),
         };
         match value {

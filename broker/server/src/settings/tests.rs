@@ -123,6 +123,24 @@ fn a_variable_replaces_the_secret_of_the_file_in_either_form() {
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
 #[test]
+fn a_fraction_that_is_none_is_not_taken_for_the_default() {
+    const VARIABLE: &str = "PACKAGE_BROKER_TELEMETRY_SAMPLE_RATIO";
+    let settings = load_text(MINIMAL, &[(VARIABLE, "0.25")]).unwrap();
+    assert!((settings.process.telemetry.sample_ratio - 0.25).abs() < f64::EPSILON);
+    for (value, mistake) in [
+        ("2", "is more than 1; write 1 or less"),
+        ("some", "is of the wrong form; write a number such as 0.25"),
+        ("NaN", "is of the wrong form; write a number such as 0.25"),
+    ] {
+        let told = mistakes(MINIMAL, &[(VARIABLE, value)]);
+        assert_eq!(
+            told,
+            format!("{VARIABLE}: telemetry.sampleRatio: {mistake}")
+        );
+    }
+}
+
+#[test]
 fn wrong_values_name_themselves_their_place_and_the_fix() {
     let cases: &[Case<'_>] = &[
         ("", &[], "database.url: is required; add url"),
