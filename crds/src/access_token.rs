@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::{BrokerRef, immutable_rule, short_name_rule},
+    status::AccessTokenStatus,
     text::{ObjectName, PackagePattern, SecretKey},
 };
 
@@ -25,14 +26,26 @@ use crate::{
     category = "package-broker",
     namespaced,
     derive = "PartialEq",
+    status = "AccessTokenStatus",
     doc = "A token that Composer clients present to a PackageBroker to read packages.",
     selectable = ".spec.brokerRef.name",
     validation = short_name_rule(),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Permission", type_ = "string", json_path = ".spec.permission"),
     printcolumn(name = "Broker", type_ = "string", json_path = ".spec.brokerRef.name"),
-    printcolumn(name = "Expires", type_ = "date", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Fingerprint", type_ = "string", json_path = ".status.fingerprint", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
+#[x_kube(validation = Rule::new("!has(self.secret) || !has(self.existingSecretRef)")
+    .message("the token is in a Secret of your own, so none is made; remove this, or existingSecretRef")
+    .field_path(".secret"))]
+#[x_kube(validation = Rule::new("(has(self.secret) && has(self.secret.name) ? self.secret.name : '') == (has(oldSelf.secret) && has(oldSelf.secret.name) ? oldSelf.secret.name : '')")
+    .message("the Secret cannot change its name: who uses it would lose the token; make another AccessToken")
+    .field_path(".secret"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessTokenSpec {
     /// The PackageBroker that accepts this token. Cannot change.
@@ -60,6 +73,23 @@ pub struct AccessTokenSpec {
     /// Secret with a token of your own. Default: a token is made for you.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing_secret_ref: Option<ExistingSecretRef>,
+
+    /// The Secret that a token is made in. Only in a cluster; `package-broker run` writes a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<TokenSecret>,
+
+    /// Whether the token is refused for the time being. Default: `false`.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// A Secret that the operator makes.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenSecret {
+    /// Its name. Default: that of the AccessToken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<ObjectName>,
 }
 
 /// What the bearer of a token may do.

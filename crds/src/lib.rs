@@ -14,19 +14,27 @@ mod common;
 mod definitions;
 mod package_broker;
 mod repository;
+mod status;
 mod text;
 pub mod validation;
 mod yaml;
 
-pub use access_token::{AccessToken, AccessTokenSpec, ExistingSecretRef, Permission, TokenScopes};
+pub use access_token::{
+    AccessToken, AccessTokenSpec, ExistingSecretRef, Permission, TokenScopes, TokenSecret,
+};
 pub use common::{BrokerRef, SecretRef};
 pub use definitions::{API_VERSION, GROUP, VERSION, definitions, render};
 pub use package_broker::{
-    Audit, Egress, Limits, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode, SyncLimits,
+    Audit, DeletionPolicy, Egress, Image, Limits, PackageBroker, PackageBrokerSpec, Packagist,
+    PackagistMode, PullPolicy, SyncLimits, Volume,
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
     RepositoryType, SyncMode,
+};
+pub use status::{
+    AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT, Reason,
+    RepositoryStatus, SYNC_REQUESTED_AT,
 };
 pub use text::{
     Cidr, DurationString, InvalidText, ObjectName, PackagePattern, Quantity, SecretKey,

@@ -5,12 +5,14 @@
     reason = "the derive of KubeSchema repeats each struct in a private scope"
 )]
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, KubeSchema, core::Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::short_name_rule,
-    text::{Cidr, DurationString, PackagePattern, Quantity, urls},
+    common::{SecretRef, short_name_rule},
+    status::PackageBrokerStatus,
+    text::{Cidr, DurationString, ObjectName, PackagePattern, Quantity, urls},
 };
 
 /// A private Composer registry: where clients reach it, what it may fetch, and how much it may use.
@@ -25,10 +27,16 @@ use crate::{
     category = "package-broker",
     namespaced,
     derive = "PartialEq",
+    status = "PackageBrokerStatus",
     doc = "A private Composer registry: one URL that serves the packages of all its Repositories.",
     validation = short_name_rule(),
-    printcolumn(name = "URL", type_ = "string", json_path = ".spec.externalUrl"),
-    printcolumn(name = "Packagist", type_ = "boolean", json_path = ".spec.packagist.enabled"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Repositories", type_ = "integer", json_path = ".status.repositories"),
+    printcolumn(name = "Tokens", type_ = "integer", json_path = ".status.accessTokens", priority = 1),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(validation = Rule::new(
@@ -92,6 +100,152 @@ pub struct PackageBrokerSpec {
     /// The log of who read and changed what.
     #[serde(default)]
     pub audit: Audit,
+
+    /// The volume that holds the registry's state and archives. Only in a cluster.
+    #[serde(default)]
+    pub volume: Volume,
+
+    /// The image that the registry's pod runs. Only in a cluster. Default: the one that came with
+    /// the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+
+    /// What the registry's container asks for and may use. Only in a cluster. Default: 100
+    /// thousandths of a core and 128Mi of memory, without limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+
+    /// What becomes of the volume when the PackageBroker is deleted. Only in a cluster.
+    /// Default: `Retain`.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
+    /// Whether the operator leaves everything as it is. Only in a cluster. Default: `false`.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+impl PackageBrokerSpec {
+    /// What is set here that has a meaning in a cluster only.
+    pub fn only_in_cluster(&self) -> Vec<&'static str> {
+        let default = Self::default();
+        [
+            ("spec.volume", self.volume != default.volume),
+            ("spec.image", self.image.is_some()),
+            ("spec.resources", self.resources.is_some()),
+            (
+                "spec.deletionPolicy",
+                self.deletion_policy != default.deletion_policy,
+            ),
+            ("spec.suspend", self.suspend),
+        ]
+        .into_iter()
+        .filter_map(|(field, is_set)| is_set.then_some(field))
+        .collect()
+    }
+}
+
+/// A volume of one pod.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new(
+        "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)"
+    )
+    .message("a volume cannot change its class; make another PackageBroker, or move the data yourself")
+    .field_path(".storageClassName"))]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// How large it is. It can grow, if its class allows that. Default: `10Gi`.
+    #[serde(default = "Volume::default_size")]
+    pub size: Quantity,
+
+    /// The StorageClass that makes it. Cannot change. Default: the cluster's default class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class_name: Option<ObjectName>,
+}
+
+impl Volume {
+    fn default_size() -> Quantity {
+        Quantity::mebibytes(10 << 10)
+    }
+}
+
+impl Default for Volume {
+    fn default() -> Self {
+        Self {
+            size: Self::default_size(),
+            storage_class_name: None,
+        }
+    }
+}
+
+/// An image, and how it is got.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Image {
+    /// Registry and name. Example: `registry.example.com/package-broker`.
+    /// Default: that of the operator's image list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub repository: Option<String>,
+
+    /// Tag. Example: `1.2.0`. Default: that which came with the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9_.-]*$')")
+        .message("not a tag; use letters, digits, _, . and -"))]
+    pub tag: Option<String>,
+
+    /// Digest, which counts more than a tag. Example: `sha256:` and 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')")
+        .message("not a digest; write sha256: and 64 hexadecimal digits"))]
+    pub digest: Option<String>,
+
+    /// When the node asks the registry: `Always`, `IfNotPresent` or `Never`.
+    /// Default: `IfNotPresent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<PullPolicy>,
+
+    /// Secrets of type `kubernetes.io/dockerconfigjson` to pull with, in the same namespace.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub pull_secrets: Vec<SecretRef>,
+}
+
+/// When a node asks a registry for an image.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Each time a pod starts.
+    Always,
+    /// If it has none of that name.
+    IfNotPresent,
+    /// Never: it was put there.
+    Never,
+}
+
+impl PullPolicy {
+    /// As it is written in a pod.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// What becomes of data when the object is deleted that it belongs to.
+#[derive(
+    schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize,
+)]
+pub enum DeletionPolicy {
+    /// It stays.
+    #[default]
+    Retain,
+    /// It goes too.
+    Delete,
 }
 
 /// The repository that `packagist` mirrors when it does not say which.

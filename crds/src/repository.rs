@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::{BrokerRef, SecretRef, immutable_rule, short_name_rule},
+    status::RepositoryStatus,
     text::{DurationString, PackagePattern, urls},
 };
 
@@ -24,14 +25,20 @@ use crate::{
     category = "package-broker",
     namespaced,
     derive = "PartialEq",
+    status = "RepositoryStatus",
     doc = "A source of packages for a PackageBroker: a Composer repository, a git repository, or a folder or bucket of archives.",
     selectable = ".spec.brokerRef.name",
     selectable = ".spec.type",
     validation = short_name_rule(),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"),
+    printcolumn(name = "Packages", type_ = "integer", json_path = ".status.packages"),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime"),
     printcolumn(name = "Broker", type_ = "string", json_path = ".spec.brokerRef.name", priority = 1),
     printcolumn(name = "Priority", type_ = "integer", json_path = ".spec.priority", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
@@ -114,6 +121,11 @@ pub struct RepositorySpec {
     /// Where the bucket of a URL `s3://bucket/prefix` is. Default: in AWS, region `us-east-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<BucketOptions>,
+
+    /// Whether the source is not synced for the time being. What was read of it before goes on
+    /// being served, its archives too. Default: `false`.
+    #[serde(default)]
+    pub suspend: bool,
 }
 
 /// The kinds of sources.

@@ -53,6 +53,11 @@ impl Cache {
         self.root.join("tools")
     }
 
+    /// State of clusters, one folder each.
+    pub fn clusters(&self) -> PathBuf {
+        self.root.join("clusters")
+    }
+
     /// The Garage server.
     pub fn garage(&self) -> PathBuf {
         self.tools().join("bin/garage")

@@ -1,6 +1,7 @@
 //! Git repositories made from trees, and a server that hands them out as any git host does.
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -103,8 +104,13 @@ pub struct GitServer {
 impl GitServer {
     /// Starts serving `root`, where repositories may be added at any time.
     pub fn start(root: &Path) -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST, root)
+    }
+
+    /// The same at another address of the network namespace that the calling thread is in.
+    pub fn start_at(address: Ipv4Addr, root: &Path) -> Result<Self> {
         let folder = root.to_owned();
-        let server = HttpServer::start(move |request| {
+        let server = HttpServer::start_at(address, move |request| {
             backend(&folder, request).unwrap_or_else(|error| {
                 Response::new(500, "text/plain", format!("git http-backend: {error:#}"))
             })

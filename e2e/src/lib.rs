@@ -8,12 +8,14 @@
 pub mod archive;
 pub mod broker;
 pub mod cache;
+pub mod cluster;
 pub mod composer;
 pub mod composer_repository;
 pub mod debian;
 pub mod garage;
 pub mod git;
 pub mod http;
+pub mod image;
 pub mod lock;
 pub mod manifests;
 pub mod postgres;

@@ -1,12 +1,17 @@
-//! The one front door of this repository: `cargo xtask demo | test | lint | crds | docs | bench`.
+//! The one front door of this repository: `cargo xtask demo | test | lint | crds | docs | bench |
+//! cluster | e2e`.
 //!
 //! Each command says what it does while it does it, keeps what it downloads in a cache outside
 //! the repository, and ends every process it started, also on failure and on Ctrl-C.
 
 mod bench;
+mod chart;
+mod cluster;
 mod crds;
 mod demo;
 mod docs;
+mod e2e;
+mod images;
 mod lint;
 mod process;
 mod setup;
@@ -40,7 +45,11 @@ enum Task {
     },
     /// Compare the broker with nginx, with Composer and with bare fetches, side by side
     Bench(bench::Options),
-    /// Write the parts of docs/ that are taken from the program
+    /// A whole Kubernetes on this machine, to try it all on
+    Cluster(cluster::Options),
+    /// Run the suites that need a cluster, on one of our own or on yours
+    E2e(e2e::Options),
+    /// Write the parts of docs/ and of the chart that are generated
     Docs,
     /// Format check, clippy, generated files, dependency policy
     Lint,
@@ -54,14 +63,22 @@ enum Task {
 
 fn main() -> ExitCode {
     let task = Arguments::parse().task;
-    let result = package_broker_e2e::process::end_children_on_signals().and_then(|()| match task {
+    let ends_children = matches!(&task, Task::Cluster(options) if options.ends_children());
+    let signals = if ends_children {
+        Ok(())
+    } else {
+        package_broker_e2e::process::end_children_on_signals()
+    };
+    let result = signals.and_then(|()| match task {
         Task::Demo => demo::demo(),
         Task::Test {
             setup_only: true, ..
         } => test::set_up(),
         Task::Test { arguments, .. } => test::test(&arguments),
         Task::Bench(options) => bench::bench(&options),
-        Task::Docs => docs::docs(),
+        Task::Cluster(options) => cluster::cluster(&options),
+        Task::E2e(options) => e2e::e2e(&options),
+        Task::Docs => docs::docs().and_then(|()| chart::chart(false)),
         Task::Lint => lint::lint(),
         Task::Crds { check } => crds::crds(check),
     });

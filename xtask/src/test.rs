@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use crate::process::{cargo, step, watch};
+use crate::e2e::Cluster;
+use crate::images::static_cargo;
+use crate::process::{step, watch};
 use crate::setup;
 
 /// Gets what the tests need: Debian packages, Composer versions, real PHP packages, an S3 server.
@@ -14,14 +16,16 @@ pub(crate) fn set_up() -> Result<()> {
     Ok(())
 }
 
-/// Gets what the tests need, then runs `cargo test --workspace ARGUMENTS`. The last lines on
-/// the terminal are the test runner's own.
+/// Gets what the tests need, brings up a cluster, then runs `cargo test --workspace ARGUMENTS`. The
+/// last lines on the terminal are the test runner's own.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     set_up()?;
-    step("building package-broker, which the end-to-end tests run");
-    watch(cargo(&["build", "--package", "package-broker"]))?;
+    let cluster = Cluster::ours(false)?;
     step("running every test of the workspace");
-    let mut command = cargo(&["test", "--workspace"]);
-    command.args(arguments);
-    watch(command)
+    // Built like the programs in the images, so that nothing is built twice.
+    let tests = static_cargo(&["test", "--workspace"]).and_then(|mut command| {
+        command.args(arguments).envs(cluster.environment());
+        watch(command)
+    });
+    cluster.end(tests)
 }

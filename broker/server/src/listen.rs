@@ -56,13 +56,13 @@ impl Addresses {
 /// Serves connections on one thread for each core until `stop`, then waits up to `deadline` for requests in flight.
 ///
 /// Each thread has an event loop of its own and accepts for itself: a request that is answered from memory never moves
-/// between threads. The set holds one task for each thread.
+/// between threads. `service` makes what answers on one of them. The set holds one task for each thread.
 ///
 /// # Errors
 /// When the listener cannot be shared or an event loop cannot be started.
 pub(crate) fn serve_on_every_core<S, F>(
     listener: TcpListener,
-    service: &S,
+    service: impl Fn() -> S,
     stop: &CancellationToken,
     deadline: Duration,
 ) -> io::Result<JoinSet<()>>
@@ -78,7 +78,7 @@ where
             .enable_all()
             .build()?;
         let (listener, slots) = (listener.try_clone()?, Arc::clone(&slots));
-        let (service, stop) = (service.clone(), stop.clone());
+        let (service, stop) = (service(), stop.clone());
         threads.spawn_blocking(move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {

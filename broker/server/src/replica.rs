@@ -105,7 +105,7 @@ impl Replica {
             let kept = before.repository(&problem.name);
             repositories.extend(kept.map(|kept| Repository::clone(kept)));
         }
-        let installation = installation::installation(&spec, repositories, url);
+        let installation = package_broker_kinds::installation(&spec, repositories, url);
         Ok((spec, installation.declared_at(revision)))
     }
 

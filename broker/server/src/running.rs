@@ -7,11 +7,18 @@ use std::{
 };
 
 use anyhow::bail;
+use kube::ResourceExt;
 use package_broker_core::{
-    domain::audit::{Action, Actor, Event},
+    domain::{
+        audit::{Action, Actor, Event},
+        names::RepositoryName,
+        permissions::Permissions,
+    },
+    ports::database::TokenRecord,
     services::status,
     sync::schedule::Scheduler,
 };
+use package_broker_crds::SYNC_REQUESTED_AT;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,6 +27,7 @@ use crate::{
     installation::{self, SourceSettings},
     listen::Addresses,
     manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
+    routes::{Declared, DeclaredToken, InForce, SyncRequest},
     tokens,
 };
 
@@ -36,7 +44,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Opens the drivers over the data folder. No manifest is in force yet.
+    /// Opens the drivers over the data folder. What has a meaning in a cluster only is said to have none. No manifest is in force yet.
     pub(crate) async fn open(
         data: &Path,
         desired: &Desired,
@@ -44,6 +52,7 @@ impl Running {
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let spec = &desired.broker.spec;
+        tell_of_others(desired);
         let factory = installation::sources(&SourceSettings::of(spec)?, data);
         let sources = Arc::new(ReplaceableSources::new(factory));
         let ports = embedded::open(data, Arc::clone(&sources)).await?;
@@ -69,15 +78,18 @@ impl Running {
         self.check_public_url(desired)?;
         self.engine.check(&desired.broker)?;
         let repositories = installation::repositories(desired);
-        let installation = installation::installation(spec, repositories, &self.addresses.url());
+        let installation =
+            package_broker_kinds::installation(spec, repositories, &self.addresses.url());
         let data = self.engine.data();
         let tokens = tokens::declared(desired, data, installation.urls().base())?;
+        let in_force = self.in_force(desired, &tokens);
         broker.tokens.restrict(&tokens).await?;
         let configured = self.engine.configure(spec)?;
         let installation = broker.repositories.install(installation).await?;
         broker.tokens.replace(tokens).await?;
         tokens::remove_others(desired, data)?;
         self.scheduler.install(&installation, configured.anew);
+        self.take_requests(in_force);
         broker
             .audit
             .note(&Event::new(Actor::Manifests, Action::ManifestsApplied));
@@ -85,6 +97,65 @@ impl Running {
         self.engine.app.health.installed();
         self.note(None).await;
         Ok(())
+    }
+
+    /// What the manifests say of themselves. A request that was seen before goes on to be the same one.
+    fn in_force(&self, desired: &Desired, tokens: &[(TokenRecord, Permissions)]) -> InForce {
+        let before = self.engine.app.declared.load();
+        let repositories = desired.repositories.iter().map(|(resource, _)| {
+            let name = RepositoryName::new(resource.metadata.name.as_deref().unwrap_or_default());
+            let known = before.repositories.get(&name);
+            let known = known.and_then(|known| known.request.clone());
+            let value = resource.annotations().get(SYNC_REQUESTED_AT).cloned();
+            let request = value.map(|value| match known {
+                Some(known) if known.value == value => known,
+                _ => SyncRequest {
+                    value,
+                    seen: jiff::Timestamp::now(),
+                },
+            });
+            let generation = resource.metadata.generation;
+            (
+                name,
+                Declared {
+                    generation,
+                    request,
+                },
+            )
+        });
+        let generation = |name: &str| {
+            let mut declared = desired
+                .tokens
+                .iter()
+                .map(|(resource, _)| &resource.metadata);
+            declared
+                .find(|metadata| metadata.name.as_deref() == Some(name))?
+                .generation
+        };
+        let tokens = tokens.iter().map(|(record, _)| DeclaredToken {
+            name: record.name.clone(),
+            generation: generation(&record.name),
+            fingerprint: record.hash.fingerprint(),
+        });
+        InForce {
+            repositories: repositories.collect(),
+            tokens: tokens.collect(),
+        }
+    }
+
+    /// Syncs what the manifests ask for anew. What is there for the first time is synced anyway.
+    fn take_requests(&self, in_force: InForce) {
+        let before = self.engine.app.declared.load();
+        for (name, declared) in &in_force.repositories {
+            let (Some(known), Some(request)) = (before.repositories.get(name), &declared.request)
+            else {
+                continue;
+            };
+            if known.request.as_ref().map(|known| &known.value) != Some(&request.value) {
+                self.scheduler.sync_now(name);
+            }
+        }
+        self.engine.app.declared.store(Arc::new(in_force));
     }
 
     /// A URL that no client can reach must not go into metadata and lock files.
@@ -150,6 +221,26 @@ impl Running {
         if let Err(error) = status::note_manifests(&*self.engine.app.broker.database, problem).await
         {
             tracing::warn!(%error, "the state of the manifests could not be recorded");
+        }
+    }
+}
+
+/// Fields that say something to an operator in a cluster, and nothing here, are not passed over in silence.
+fn tell_of_others(desired: &Desired) {
+    let fields = desired.broker.spec.only_in_cluster().join(", ");
+    if !fields.is_empty() {
+        tracing::warn!(
+            fields,
+            "fields of the PackageBroker that have no effect outside of a cluster"
+        );
+    }
+    for (token, _) in &desired.tokens {
+        if token.spec.secret.is_some() {
+            let name = token.metadata.name.as_deref().unwrap_or_default();
+            tracing::warn!(
+                token = name,
+                "spec.secret has no effect outside of a cluster: the token is in a file"
+            );
         }
     }
 }

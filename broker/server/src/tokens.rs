@@ -17,12 +17,13 @@ use package_broker_core::{
     ports::database::TokenRecord,
 };
 use package_broker_crds::AccessToken;
+use package_broker_kinds::permissions;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::{drivers::make_private_folder, installation::permissions, manifests::Desired};
+use crate::{drivers::make_private_folder, manifests::Desired};
 
-/// The record of every declared token, and what it allows. Tokens without a Secret are read from, or written to,
+/// The record of every declared token that is not suspended, and what it allows. Tokens without a Secret are read from, or written to,
 /// `DATA/tokens/NAME/auth.json`.
 pub(crate) fn declared(
     desired: &Desired,
@@ -32,7 +33,8 @@ pub(crate) fn declared(
     let folder = data.join("tokens");
     let mut records = Vec::with_capacity(desired.tokens.len());
     let mut names: HashMap<TokenHash, String> = HashMap::new();
-    for (resource, brought) in &desired.tokens {
+    let valid = desired.tokens.iter();
+    for (resource, brought) in valid.filter(|(resource, _)| !resource.spec.suspend) {
         let name = resource.metadata.name.clone().unwrap_or_default();
         let secret = match brought {
             Some(secret) => secret.clone(),

@@ -1,5 +1,5 @@
-//! Writes the definitions of the kinds to `crds/yaml/`, or checks with `--check` that they are
-//! current.
+//! Writes the definitions of the kinds to `crds/yaml/` and into the chart, or checks with `--check`
+//! that they are current.
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -14,14 +14,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml");
-    match run(&folder, check) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+    let crds = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["yaml", "../charts/package-broker-operator/files/crds"] {
+        if let Err(message) = run(&crds.join(folder), check) {
             eprintln!("{message}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn run(folder: &Path, check: bool) -> Result<(), String> {

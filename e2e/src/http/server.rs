@@ -35,17 +35,27 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// An HTTP server on a free port of 127.0.0.1; dropping it closes the port.
+/// An HTTP server on a free port; dropping it closes the port.
 pub struct HttpServer {
     address: SocketAddr,
+    listener: Arc<TcpListener>,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl HttpServer {
-    /// Starts answering with `handler`, which several connections call at once.
+    /// Starts answering on 127.0.0.1 with `handler`, which several connections call at once.
     pub fn start(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+        Self::start_at(Ipv4Addr::LOCALHOST, handler)
+    }
+
+    /// The same at another address of the network namespace that the calling thread is in.
+    pub fn start_at(
+        address: Ipv4Addr,
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).context("no free port")?;
+        let listener = Arc::new(listener);
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
@@ -53,17 +63,18 @@ impl HttpServer {
             stopped: AtomicBool::new(false),
         });
         let acceptor = thread::spawn({
-            let shared = Arc::clone(&shared);
+            let (listener, shared) = (Arc::clone(&listener), Arc::clone(&shared));
             move || accept(&listener, &shared)
         });
         Ok(Self {
             address,
+            listener,
             shared,
             acceptor: Some(acceptor),
         })
     }
 
-    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    /// `http://ADDRESS:PORT`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -89,8 +100,8 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // Wakes the acceptor, which waits for a connection.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the acceptor, which waits for a connection, wherever the address is.
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }

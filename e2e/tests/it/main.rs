@@ -17,6 +17,7 @@ mod conditional;
 mod crash;
 mod debian_packages;
 mod examples;
+mod gitops;
 mod harness;
 mod lifecycle;
 mod limits;

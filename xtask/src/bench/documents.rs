@@ -19,7 +19,7 @@ use super::{Bench, corpus};
 
 const PACKAGES: usize = 10_000;
 const VERSIONS: usize = 10;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
 const CONNECTIONS: usize = 32;
 
 /// The public URL of every installation.
@@ -150,7 +150,7 @@ fn compare(
             authorization,
             script: &file,
             connections: CONNECTIONS,
-            seconds: 3,
+            seconds: 1,
         }
         .run()
     };

@@ -37,8 +37,23 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "nginx",
     "postgresql",
     "redis-server",
+    "lua5.4",
     "unzip",
     "xz-utils",
+];
+
+/// What a cluster needs.
+pub(crate) const FOR_CLUSTER: &[&str] = &[
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "nftables",
+    "iptables",
+    "conntrack",
+    "socat",
+    "ethtool",
+    "iproute2",
+    "ca-certificates",
 ];
 
 /// What the benchmarks need.

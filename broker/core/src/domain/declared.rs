@@ -63,6 +63,9 @@ struct Settings {
     path: Option<String>,
     bucket: Bucket,
     public: bool,
+    /// Left out as a rule: releases that do not know it read all others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    suspended: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,6 +109,7 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         bucket,
         credentials: _,
         public,
+        suspended,
     } = repository;
     let settings = Settings {
         form: SETTINGS_FORM,
@@ -126,6 +130,7 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
             path_style: bucket.path_style,
         },
         public: *public,
+        suspended: *suspended,
     };
     serde_json::to_string(&settings).map_err(unreadable)
 }
@@ -164,6 +169,7 @@ pub fn read_settings(
         },
         credentials,
         public: settings.public,
+        suspended: settings.suspended,
     })
 }
 

@@ -165,6 +165,7 @@ mod tests {
             bucket: BucketAccess::default(),
             credentials: Credentials::default(),
             public,
+            suspended: false,
         }
     }
 

@@ -88,6 +88,9 @@ pub struct Repository {
     pub credentials: Credentials,
     /// A public repository is never asked for names that private ones claim (design rule 2).
     pub public: bool,
+    /// It is not synced for the time being. What was read of it before goes on being served, and no name is expected of it
+    /// beyond that.
+    pub suspended: bool,
 }
 
 impl Repository {
@@ -106,6 +109,7 @@ impl Repository {
             bucket,
             credentials,
             public,
+            suspended,
         } = self;
         (name, kind, url, priority, filter)
             == (
@@ -115,7 +119,7 @@ impl Repository {
                 &other.priority,
                 &other.filter,
             )
-            && (mode, interval, timeout, path, bucket, public)
+            && (mode, interval, timeout, path, bucket, public, suspended)
                 == (
                     &other.mode,
                     &other.interval,
@@ -123,6 +127,7 @@ impl Repository {
                     &other.path,
                     &other.bucket,
                     &other.public,
+                    &other.suspended,
                 )
             && credentials.same_as(&other.credentials)
     }

@@ -26,11 +26,18 @@ impl Stamp {
     }
 
     /// As an HTTP date, for instance `Tue, 24 Nov 2026 10:00:00 GMT` (RFC 9110, 5.6.7).
-    pub fn http_date(self) -> String {
+    pub fn http_date(self) -> HttpDate {
         let time = jiff::Timestamp::from_second(self.0).unwrap_or_default();
-        time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        // Only years beyond 9999 would be longer, and there are none.
+        text.as_bytes().try_into().unwrap_or(*EPOCH)
     }
 }
+
+/// The text of a date in HTTP, whose length is fixed.
+pub type HttpDate = [u8; 29];
+
+const EPOCH: &HttpDate = b"Thu, 01 Jan 1970 00:00:00 GMT";
 
 /// The last stamps given, as the database keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,9 +75,10 @@ mod tests {
     #[test]
     fn http_date_has_the_fixed_form() {
         assert_eq!(
-            Stamp(784_111_777).http_date(),
-            "Sun, 06 Nov 1994 08:49:37 GMT"
+            &Stamp(784_111_777).http_date(),
+            b"Sun, 06 Nov 1994 08:49:37 GMT"
         );
+        assert_eq!(&Stamp(i64::MAX).http_date(), EPOCH);
     }
 
     #[test]

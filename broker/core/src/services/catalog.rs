@@ -4,10 +4,10 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError},
 };
 
-use bytes::Bytes;
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use hashbrown::DefaultHashBuilder;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         metadata::Channel,
         names::{PackageName, RepositoryName},
         repository::Repository,
-        stamp::Stamp,
+        stamp::{HttpDate, Stamp},
     },
     ports::{
         database::{Applied, Delta, Held, Index, Published, Revision},
@@ -28,19 +28,19 @@ use crate::{
 const PAGE: usize = 512;
 
 /// A stamp with its HTTP date, formatted once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dated {
     /// The stamp.
     pub stamp: Stamp,
     /// The text of `Last-Modified`.
-    pub date: Bytes,
+    pub date: HttpDate,
 }
 
 impl From<Stamp> for Dated {
     fn from(stamp: Stamp) -> Self {
         Self {
             stamp,
-            date: stamp.http_date().into(),
+            date: stamp.http_date(),
         }
     }
 }
@@ -82,7 +82,9 @@ impl Entry {
 /// The shared memory. Locks are held for look-ups and for swaps of small values, never across I/O.
 #[derive(Debug)]
 pub struct Catalog {
-    state: RwLock<State>,
+    /// Every request looks into it several times, from every core: with a lock in one piece, the cores would pass it to
+    /// and fro.
+    state: ShardedLock<State>,
 }
 
 #[derive(Debug)]
@@ -123,21 +125,26 @@ impl Catalog {
             state.publish(published);
         }
         Self {
-            state: RwLock::new(state),
+            state: ShardedLock::new(state),
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> ShardedLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> ShardedLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The present installation.
     pub fn installation(&self) -> Arc<Installation> {
         Arc::clone(&self.read().installation)
+    }
+
+    /// What `look` finds in the present installation: for a moment's look, on every request.
+    pub fn in_installation<T>(&self, look: impl FnOnce(&Installation) -> T) -> T {
+        look(&self.read().installation)
     }
 
     /// Replaces the installation, and what is known of the names of those repositories that are new or have other
@@ -203,7 +210,7 @@ impl Catalog {
 
     /// When a served name last disappeared.
     pub fn absent(&self) -> Dated {
-        self.read().absent.clone()
+        self.read().absent
     }
 
     /// Grows with every change of names, owners or settings: what root files are cached by.

@@ -12,10 +12,7 @@ use super::{
     token::Grant,
 };
 use crate::{
-    domain::{
-        metadata::Channel,
-        names::{PackageName, RepositoryName},
-    },
+    domain::{metadata::Channel, names::PackageName},
     ports::database::{Database, DatabaseError, Encoding},
     sync::SyncService,
     telemetry::Telemetry,
@@ -35,15 +32,15 @@ pub enum Answer {
         dated: Dated,
         /// Its compressed bytes.
         bytes: Bytes,
-        /// The repository it is of.
-        owner: RepositoryName,
+        /// What it is of.
+        entry: Arc<Entry>,
     },
     /// The client has this very document.
     Unchanged {
         /// Its `Last-Modified` for this asker.
         dated: Dated,
-        /// The repository it is of.
-        owner: RepositoryName,
+        /// What it is of.
+        entry: Arc<Entry>,
     },
     /// The name is ours and there is nothing for this asker (protocol A.4).
     Empty {
@@ -130,18 +127,15 @@ impl PackageService {
             let Some(entry) = self.resolve(grant, name).await? else {
                 return Ok(self.nothing(grant, name));
             };
-            let dated = grant.dated(entry.dated(channel));
+            let dated = *grant.dated(entry.dated(channel));
             if dated.is(since) {
-                return Ok(Answer::Unchanged {
-                    dated: dated.clone(),
-                    owner: entry.published.owner.clone(),
-                });
+                return Ok(Answer::Unchanged { dated, entry });
             }
             if let Some(document) = self.load(&entry, channel, encoding).await? {
                 return Ok(Answer::Document {
-                    dated: dated.clone(),
+                    dated,
                     bytes: document.bytes.clone(),
-                    owner: entry.published.owner.clone(),
+                    entry,
                 });
             }
             // It has just been changed: by a writer of this process, who tells the catalog in a moment and may have
@@ -195,9 +189,12 @@ impl PackageService {
 
     /// What an asker is told of a name that is absent, or that they may not see: one answer for both.
     fn nothing(&self, grant: &Grant, name: &str) -> Answer {
-        if self.catalog.installation().claimed(name) {
+        if self
+            .catalog
+            .in_installation(|installation| installation.claimed(name))
+        {
             Answer::Empty {
-                dated: grant.dated(&self.catalog.absent()).clone(),
+                dated: *grant.dated(&self.catalog.absent()),
             }
         } else {
             Answer::Missing

@@ -208,6 +208,9 @@ fn first_reach(
     record: Option<&RepositoryRecord>,
     from_nothing: bool,
 ) -> Option<Reach> {
+    if repository.suspended {
+        return None;
+    }
     let record = record.filter(|record| {
         record.fingerprint == fingerprint(repository) && record.changed_at.is_some()
     });

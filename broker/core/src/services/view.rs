@@ -125,7 +125,7 @@ impl ViewService {
             };
             let digest: [u8; 32] = Sha256::digest(&json).into();
             match before.filter(|before| before.document.digest == digest) {
-                Some(same) => (same.document.clone(), Some(same.dated.clone())),
+                Some(same) => (same.document.clone(), Some(same.dated)),
                 None => (compress(&json), None),
             }
         });

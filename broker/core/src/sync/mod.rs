@@ -20,6 +20,7 @@ use std::{
 };
 
 use quick_cache::sync::Cache;
+use serde::Serialize;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use self::demand::Demands;
@@ -56,6 +57,22 @@ pub struct SyncService {
     open: Mutex<HashMap<RepositoryName, Arc<Opened>>>,
     on_demand: Flights<(RepositoryName, PackageName), Result<bool, ReadError>>,
     absent: Cache<(RepositoryName, PackageName), Instant>,
+    attempts: Mutex<HashMap<RepositoryName, Attempt>>,
+}
+
+/// How the last sync of a repository in this process went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// When it began.
+    pub started: jiff::Timestamp,
+    /// How long it took.
+    pub seconds: f64,
+    /// What went wrong, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Whether only a change of settings can help.
+    pub lasting: bool,
 }
 
 /// A repository with its source, for as long as its settings stand.
@@ -136,7 +153,33 @@ impl SyncService {
             open: Mutex::default(),
             on_demand: Flights::on(Handle::current()),
             absent: Cache::new(MAX_ABSENT),
+            attempts: Mutex::default(),
         }
+    }
+
+    /// How the last sync of each repository of the installation went that was synced in this process under the settings
+    /// in force.
+    pub fn attempts(&self) -> HashMap<RepositoryName, Attempt> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let installation = self.catalog.installation();
+        attempts.retain(|name, _| installation.repository(name).is_some());
+        attempts.clone()
+    }
+
+    fn note_attempt(&self, repository: &Arc<Repository>, attempt: Attempt) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that began under other settings says nothing of these.
+        let installation = self.catalog.installation();
+        let now = installation.repository(&repository.name);
+        if now.is_some_and(|now| Arc::ptr_eq(now, repository)) {
+            attempts.insert(repository.name.clone(), attempt);
+        }
+    }
+
+    /// What was noted of a repository before its settings changed does not count any more.
+    fn forget_attempt(&self, name: &RepositoryName) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.remove(name);
     }
 
     /// The source of a repository, opened once and kept while the repository's settings stand.

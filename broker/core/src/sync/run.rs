@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use tracing::{Instrument, field::Empty};
 
 use super::{
-    Opened, SyncError, SyncService,
+    Attempt, Opened, SyncError, SyncService,
     fingerprint::fingerprint,
     plan::{Plan, plan, sorted, vanished},
     read::Read,
@@ -45,6 +45,7 @@ impl SyncService {
     /// [`SyncError`]; it is also kept in the repository's record.
     pub async fn sync(&self, repository: &Arc<Repository>) -> Result<SyncReport, SyncError> {
         let started = Instant::now();
+        let began = jiff::Timestamp::now();
         let span = tracing::info_span!(
             target: TRACE, "sync", package_broker.repository = %repository.name, package_broker.changed = Empty,
             otel.status_code = Empty
@@ -71,6 +72,16 @@ impl SyncService {
                 tracing::warn!(repository = %repository.name, %error, "sync failed");
                 self.record_failure(repository, error).await;
             }
+        }
+        if !matches!(result, Err(SyncError::Elsewhere)) {
+            let error = result.as_ref().err();
+            let attempt = Attempt {
+                started: began,
+                seconds: started.elapsed().as_secs_f64(),
+                error: error.map(SyncError::to_string),
+                lasting: error.is_some_and(SyncError::is_lasting),
+            };
+            self.note_attempt(repository, attempt);
         }
         result
     }

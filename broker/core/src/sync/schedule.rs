@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::SyncService;
@@ -32,8 +35,15 @@ pub struct Scheduler {
 
 #[derive(Default)]
 struct Running {
-    by_name: HashMap<RepositoryName, (Arc<Repository>, CancellationToken)>,
+    by_name: HashMap<RepositoryName, Task>,
     tasks: JoinSet<()>,
+}
+
+/// What keeps one repository synced.
+struct Task {
+    repository: Arc<Repository>,
+    stop: CancellationToken,
+    now: Arc<Notify>,
 }
 
 impl Scheduler {
@@ -48,36 +58,48 @@ impl Scheduler {
     }
 
     /// Makes the running syncs those of an installation. Repositories whose settings stand go on undisturbed; with
-    /// `anew`, because how sources are reached has changed, all of them are synced now.
+    /// `anew`, because how sources are reached has changed, all of them are synced now. Suspended ones are not synced.
     pub fn install(&self, installation: &Installation, anew: bool) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.by_name.retain(|name, (repository, stop)| {
+        running.by_name.retain(|name, task| {
             let stays = !anew
                 && installation
                     .repository(name)
-                    .is_some_and(|now| Arc::ptr_eq(now, repository));
+                    .is_some_and(|now| Arc::ptr_eq(now, &task.repository));
             if !stays {
-                stop.cancel();
+                task.stop.cancel();
+                self.syncs.forget_attempt(name);
             }
             stays
         });
         for repository in installation.repositories() {
-            if running.by_name.contains_key(&repository.name) {
+            if repository.suspended || running.by_name.contains_key(&repository.name) {
                 continue;
             }
-            let stop = self.stop.child_token();
-            running.by_name.insert(
-                repository.name.clone(),
-                (Arc::clone(repository), stop.clone()),
-            );
+            let task = Task {
+                repository: Arc::clone(repository),
+                stop: self.stop.child_token(),
+                now: Arc::default(),
+            };
             running.tasks.spawn(keep_synced(
                 Arc::clone(&self.syncs),
                 Arc::clone(&self.slots),
                 Arc::clone(repository),
-                stop,
+                task.stop.clone(),
+                Arc::clone(&task.now),
             ));
+            running.by_name.insert(repository.name.clone(), task);
         }
         while running.tasks.try_join_next().is_some() {}
+    }
+
+    /// Syncs a repository as soon as there is room, not only when its interval has passed; once more, if a sync of it is
+    /// running.
+    pub fn sync_now(&self, name: &RepositoryName) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = running.by_name.get(name) {
+            task.now.notify_one();
+        }
     }
 
     /// Waits until every sync has ended, after `stop` was cancelled.
@@ -98,6 +120,7 @@ async fn keep_synced(
     slots: Arc<Semaphore>,
     repository: Arc<Repository>,
     stop: CancellationToken,
+    now: Arc<Notify>,
 ) {
     let mut failures = 0;
     loop {
@@ -126,11 +149,9 @@ async fn keep_synced(
                     .max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
             }
         };
-        if stop
-            .run_until_cancelled(tokio::time::sleep(jittered(pause)))
-            .await
-            .is_none()
-        {
+        // Either way, it is time.
+        let pause = tokio::time::timeout(jittered(pause), now.notified());
+        if stop.run_until_cancelled(pause).await.is_none() {
             return;
         }
     }

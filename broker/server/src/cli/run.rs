@@ -105,7 +105,9 @@ async fn run(
         Ok(())
     };
     let last = running.scheduler.ended();
-    server.run(&running.engine, &stop, first, then, last).await
+    let serving = server.run(&running.engine, &stop, first, then, last);
+    // On the heap: it holds all that a change of manifests needs.
+    Box::pin(serving).await
 }
 
 /// Tells people and scripts where the registry is, and where the tokens that were made are.

@@ -112,9 +112,15 @@ fn serve_public(
     stop: &CancellationToken,
     deadline: Duration,
 ) -> anyhow::Result<JoinSet<()>> {
-    let answering = Arc::clone(app);
-    let answer = move |peer, request| routes::answer(Arc::clone(&answering), peer, request);
-    serve_on_every_core(listener, &answer, stop, deadline).context("the server cannot start")
+    let on_a_core = || {
+        // A count of references for each thread: one that all requests share would be passed to and fro.
+        let app = Arc::new(Arc::clone(app));
+        move |peer, request| {
+            let app = Arc::clone(&app);
+            async move { routes::answer(&app, peer, request).await }
+        }
+    };
+    serve_on_every_core(listener, on_a_core, stop, deadline).context("the server cannot start")
 }
 
 async fn bind((address, option): (SocketAddr, &str)) -> anyhow::Result<TcpListener> {

@@ -4,13 +4,11 @@
 //! other, and a [`Watcher`] says when to do both again. Every mistake is reported with its file,
 //! line, field and fix, and all of them at once.
 
-mod credentials;
 mod dangling;
 mod dialect;
 mod files;
 mod load;
 mod object;
-mod pem;
 mod problem;
 mod resolve;
 mod secret;
@@ -21,5 +19,4 @@ mod watch;
 pub(crate) use load::{Manifests, load};
 pub(crate) use problem::{ManifestErrors, Problem};
 pub(crate) use resolve::{Desired, resolve};
-pub(crate) use secret::SecretData;
 pub(crate) use watch::Watcher;

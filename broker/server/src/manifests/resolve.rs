@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use package_broker_core::domain::token::{self, TokenHash};
 use package_broker_crds::{
-    AccessToken, PackageBroker, Repository, RepositoryType,
+    AccessToken, PackageBroker, Repository,
     validation::{Admitted, FieldError},
 };
+use package_broker_kinds::{SecretData, credentials, egress};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    ManifestErrors, Manifests, Problem, SecretData, credentials,
+    ManifestErrors, Manifests, Problem,
     dangling::{dangling, names_in, no_broker, path_of},
     object::{ObjectKey, Source},
     secret::Secret,
@@ -150,27 +151,8 @@ impl<'a> Resolver<'a> {
 
     /// What the guard of requests would refuse at every sync is refused here once.
     fn egress(&mut self, repository: &Repository, broker: &PackageBroker, at: At<'_>) {
-        let egress = &broker.spec.egress;
-        let spec = &repository.spec;
-        let url = spec.url.as_str();
-        let folder = spec.type_ == RepositoryType::Artifact && !url.starts_with("s3:");
-        let local = folder || url.starts_with("file:");
-        if local && !egress.allow_file_urls {
-            let fix = "set spec.egress.allowFileUrls to true in the PackageBroker";
-            self.refuse(at, &["spec", "url"], "is local, which is refused", fix);
-        }
-        let endpoint = spec
-            .bucket
-            .as_ref()
-            .and_then(|bucket| bucket.endpoint.as_deref());
-        for (path, url) in [
-            (&["spec", "url"][..], Some(url)),
-            (&["spec", "bucket", "endpoint"][..], endpoint),
-        ] {
-            if url.is_some_and(|url| url.starts_with("http:")) && !egress.allow_http {
-                let fix = "use https, or set spec.egress.allowHttp to true in the PackageBroker";
-                self.refuse(at, path, "is plain http, which is refused", fix);
-            }
+        for refused in egress::refused(&repository.spec, &broker.spec.egress) {
+            self.refuse(at, refused.path, refused.message, refused.fix);
         }
     }
 

@@ -1,9 +1,10 @@
 //! `v1/Secret` documents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use package_broker_crds::validation::{FieldError, FieldPath, check_metadata, metadata_schema};
+use package_broker_kinds::SecretData;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde_json::{Value, json};
 
@@ -11,9 +12,6 @@ use super::{
     dialect::{Compiled, compiled},
     object::Source,
 };
-
-/// The decoded `data` and `stringData` of a Secret by key. `Debug` shows the keys only.
-pub(crate) type SecretData = BTreeMap<String, SecretSlice<u8>>;
 
 /// A Secret and where it stood.
 pub(super) struct Secret {

@@ -8,7 +8,7 @@ use package_broker_core::{
         audit::{Action, Actor, Event, Outcome},
         names::RepositoryName,
     },
-    services::{audit::AuditService, token::Grant},
+    services::{audit::AuditService, catalog::Entry, token::Grant},
 };
 
 use super::route::Route;
@@ -22,8 +22,10 @@ pub(super) struct Access {
     pub(super) package: Option<String>,
     /// The version it names.
     pub(super) version: Option<String>,
-    /// The repository that what it was given is of.
+    /// The repository that the archive it was given is of.
     pub(super) repository: Option<RepositoryName>,
+    /// What the package file it was given is of.
+    pub(super) entry: Option<Arc<Entry>>,
     /// It was given an empty list in place of "not found".
     pub(super) empty: bool,
 }
@@ -51,11 +53,16 @@ impl Access {
             }
             return;
         };
+        let owner = self.entry.as_ref().map(|entry| &entry.published.owner);
         log.note(&Event {
             address: Some(client),
             subject: self.package.as_deref(),
             version: self.version.as_deref(),
-            repository: self.repository.as_ref().map(RepositoryName::as_str),
+            repository: self
+                .repository
+                .as_ref()
+                .or(owner)
+                .map(RepositoryName::as_str),
             outcome,
             ..Event::new(Actor::Token(&grant.token), action(route))
         });

@@ -40,7 +40,7 @@ pub(crate) fn document(dated: &Dated, coding: Coding, bytes: Bytes) -> Response 
 fn dated_response(dated: &Dated, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    if let Ok(date) = HeaderValue::from_maybe_shared(dated.date.clone()) {
+    if let Ok(date) = HeaderValue::from_bytes(&dated.date) {
         headers.insert(header::LAST_MODIFIED, date);
     }
     headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);

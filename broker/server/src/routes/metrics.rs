@@ -1,5 +1,7 @@
 //! `/metrics` in the OpenMetrics text format, with names by Prometheus conventions.
 
+mod measures;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -11,18 +13,15 @@ use package_broker_core::broker::Broker;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
-        counter::{ConstCounter, Counter},
+        counter::ConstCounter,
         family::Family,
         gauge::{ConstGauge, Gauge},
-        histogram::Histogram,
     },
     registry::Registry,
 };
 
+use self::measures::{Counter, Durations};
 use super::{App, route::Route};
-
-/// Bounds of the request time histogram, in seconds.
-const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteAndStatus {
@@ -39,7 +38,7 @@ struct OfRoute {
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RouteAndStatus, Counter>,
-    by_route: Family<OfRoute, Histogram, fn() -> Histogram>,
+    by_route: Family<OfRoute, Durations>,
     usual: [Usual; Route::LABELS.len()],
     /// Packages that clients said they installed.
     pub(super) installs: Counter,
@@ -49,7 +48,7 @@ pub(crate) struct Metrics {
 struct Usual {
     ok: Counter,
     not_modified: Counter,
-    duration: Histogram,
+    duration: Durations,
 }
 
 impl Metrics {
@@ -62,10 +61,7 @@ impl Metrics {
             "Requests answered, by route and status",
             requests.clone(),
         );
-        let by_route =
-            Family::<OfRoute, Histogram, fn() -> Histogram>::new_with_constructor(|| {
-                Histogram::new(BUCKETS)
-            });
+        let by_route = Family::<OfRoute, Durations>::default();
         registry.register(
             "http_request_duration_seconds",
             "Time to the head of the answer",
@@ -100,24 +96,23 @@ impl Metrics {
         let label = route.map_or("other", Route::label);
         let usual = route.map(|route| &self.usual[route.number()]);
         match (usual, status) {
-            (Some(usual), StatusCode::OK) => usual.ok.inc(),
-            (Some(usual), StatusCode::NOT_MODIFIED) => usual.not_modified.inc(),
+            (Some(usual), StatusCode::OK) => usual.ok.increment(),
+            (Some(usual), StatusCode::NOT_MODIFIED) => usual.not_modified.increment(),
             _ => {
                 let status = status.as_u16();
                 let labels = RouteAndStatus {
                     route: label,
                     status,
                 };
-                self.requests.get_or_create(&labels).inc()
+                self.requests.get_or_create(&labels).increment();
             }
-        };
-        let seconds = elapsed.as_secs_f64();
+        }
         match usual {
-            Some(usual) => usual.duration.observe(seconds),
+            Some(usual) => usual.duration.observe(elapsed),
             None => self
                 .by_route
                 .get_or_create(&OfRoute { route: label })
-                .observe(seconds),
+                .observe(elapsed),
         }
     }
 }

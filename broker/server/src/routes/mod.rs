@@ -15,6 +15,7 @@ mod limit;
 pub(crate) mod metrics;
 mod public;
 mod route;
+mod status;
 
 use std::{
     sync::{
@@ -31,7 +32,11 @@ use package_broker_core::broker::Broker;
 use tokio::sync::Semaphore;
 
 use self::{error::Problem, metrics::Metrics};
-pub(crate) use self::{health::Health, public::answer};
+pub(crate) use self::{
+    health::Health,
+    public::answer,
+    status::{Declared, DeclaredToken, InForce, SyncRequest},
+};
 
 /// What every handler shares.
 pub(crate) struct App {
@@ -50,6 +55,8 @@ pub(crate) struct App {
     stale_after: Option<Duration>,
     /// Whether the manifests as they are now are the ones in force.
     pub(crate) manifests_in_force: AtomicBool,
+    /// What the manifests in force say of themselves.
+    pub(crate) declared: ArcSwap<InForce>,
     kept_waiting: Semaphore,
 }
 
@@ -65,6 +72,7 @@ impl App {
             redirects: AtomicBool::new(false),
             stale_after,
             manifests_in_force: AtomicBool::new(false),
+            declared: ArcSwap::default(),
             kept_waiting: Semaphore::new(auth::MAX_KEPT_WAITING),
         }
     }
@@ -98,6 +106,7 @@ pub(crate) fn operations(app: &Arc<App>) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::scrape))
+        .route("/status", get(status::show))
         .fallback(async |uri: Uri| Problem::no_such_route(uri.path()))
         .with_state(Arc::clone(app))
 }

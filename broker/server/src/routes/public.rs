@@ -1,6 +1,7 @@
 //! The public port: one look at every request, then what its path names.
 
 use std::{
+    cell::Cell,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
@@ -20,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper::body::Incoming;
-use package_broker_core::services::view::Kind;
+use package_broker_core::services::{token::Grant, view::Kind};
 use tracing::Instrument;
 
 use super::{
@@ -32,15 +33,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers one request: gives it an id, counts and times it, and logs it where it went wrong.
 pub(crate) async fn answer(
-    app: Arc<App>,
+    app: &Arc<App>,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
-    let installation = app.broker.catalog.installation();
-    let route = Route::at(installation.urls().base(), parts.uri.path());
+    let route = app
+        .broker
+        .catalog
+        .in_installation(|installation| Route::at(installation.urls().base(), parts.uri.path()));
     let client = client::address(peer, &parts.headers, &app.proxies.load());
     let mut access = Access::default();
     let label = route.map_or("other", Route::label);
@@ -48,7 +51,7 @@ pub(crate) async fn answer(
         client::is_proxy(peer, &app.proxies.load())
     });
     let answered = {
-        let handling = handle(&app, client, route, &parts, body, &mut access);
+        let handling = handle(app, client, route, &parts, body, &mut access);
         let mut handling = pin!(handling.instrument(trace.clone()));
         // What is answered at once, from memory, has nothing to tell that would need the request's span.
         match futures::poll!(handling.as_mut()) {
@@ -116,12 +119,27 @@ async fn serve(
 ) -> Result<Response, Problem> {
     nearest.count_address(app, client).await?;
     let grant = auth::authenticate(app, client, &parts.headers).await?;
-    access.grant = Some(Arc::clone(&grant));
-    nearest.count_token(app, &grant).await?;
+    let answered = match nearest.count_token(app, &grant).await {
+        Ok(()) => granted(app, &grant, route, parts, body, access).await,
+        Err(problem) => Err(problem),
+    };
+    access.grant = Some(grant);
+    answered
+}
+
+/// What the path names, as the grant allows.
+async fn granted(
+    app: &Arc<App>,
+    grant: &Arc<Grant>,
+    route: Route<'_>,
+    parts: &Parts,
+    body: Incoming,
+    access: &mut Access,
+) -> Result<Response, Problem> {
     match route {
-        Route::Root => composer::view(app, &grant, &parts.headers, Kind::Root).await,
+        Route::Root => composer::view(app, grant, &parts.headers, Kind::Root).await,
         Route::Package { vendor, file } => {
-            composer::package(app, &grant, &parts.headers, [vendor, file], access).await
+            composer::package(app, grant, &parts.headers, [vendor, file], access).await
         }
         Route::Dist {
             vendor,
@@ -131,16 +149,16 @@ async fn serve(
         } => {
             composer::dist(
                 app,
-                &grant,
+                grant,
                 &parts.method,
                 [vendor, package, version, file],
                 access,
             )
             .await
         }
-        Route::List => composer::list(app, grant, &parts.headers, &parts.uri).await,
-        Route::Search => composer::search(app, grant, &parts.uri).await,
-        Route::NotifyBatch => composer::notify_batch(app, &grant, body).await,
+        Route::List => composer::list(app, Arc::clone(grant), &parts.headers, &parts.uri).await,
+        Route::Search => composer::search(app, Arc::clone(grant), &parts.uri).await,
+        Route::NotifyBatch => composer::notify_batch(app, grant, body).await,
     }
 }
 
@@ -182,7 +200,12 @@ fn text(id: &HeaderValue) -> &str {
 
 /// The id a proxy gave, if it is short and plain; else one of ours, unique in this process and unlikely elsewhere.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
+    /// Numbers that a thread takes at once: all threads write to the same place as seldom as that.
+    const BLOCK: u64 = 1 << 10;
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static MINE: Cell<u64> = const { Cell::new(0) };
+    }
     let given = headers.get(&REQUEST_ID).filter(|id| {
         (1..=64).contains(&id.len())
             && id
@@ -191,7 +214,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
                 .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
     });
     given.cloned().unwrap_or_else(|| {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = MINE.with(|mine| {
+            let number = match mine.get() {
+                at if at % BLOCK == 0 => NEXT.fetch_add(BLOCK, Ordering::Relaxed),
+                at => at,
+            };
+            mine.set(number + 1);
+            number
+        });
         HeaderValue::from(u64::from(process_tag()) << 32 ^ number)
     })
 }

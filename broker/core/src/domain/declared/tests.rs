@@ -40,6 +40,7 @@ fn full() -> Repository {
         },
         credentials: Credentials::default(),
         public: true,
+        suspended: false,
     }
 }
 
@@ -55,6 +56,7 @@ fn bare() -> Repository {
         path: None,
         bucket: BucketAccess::default(),
         public: false,
+        suspended: false,
         ..full()
     }
 }
@@ -69,7 +71,16 @@ fn read(settings: &str) -> Result<Repository, SettingsError> {
 
 #[test]
 fn the_text_of_settings_is_frozen() {
-    for (repository, text) in [(full(), FULL), (bare(), BARE)] {
+    let suspended = Repository {
+        suspended: true,
+        ..bare()
+    };
+    let of_suspended = BARE.replace(r#""public":false}"#, r#""public":false,"suspended":true}"#);
+    for (repository, text) in [
+        (full(), FULL),
+        (bare(), BARE),
+        (suspended, of_suspended.as_str()),
+    ] {
         assert_eq!(write_settings(&repository).unwrap(), text);
         assert!(read(text).unwrap().same_as(&repository));
     }
@@ -166,7 +177,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
         any::<Duration>(),
         any::<Option<String>>(),
         bucket,
-        any::<bool>(),
+        any::<(bool, bool)>(),
     );
     (first, second).prop_map(|(first, second)| Repository {
         name: RepositoryName::new("team"),
@@ -187,7 +198,8 @@ fn any_repository() -> impl Strategy<Value = Repository> {
             path_style: second.3.2,
         },
         credentials: Credentials::default(),
-        public: second.4,
+        public: second.4.0,
+        suspended: second.4.1,
     })
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn repository(url: &str) -> Repository {
         bucket: BucketAccess::default(),
         credentials: Credentials::default(),
         public: false,
+        suspended: false,
     }
 }
 

@@ -196,10 +196,10 @@ fn specs() {
         ("metadata: {name: a}", 1, "spec", "is required; add spec"),
         ("metadata: {name: a}\nspec:", 4, "spec", "is required"),
         (
-            "metadata: {name: a}\nspec: {}\nstatus: {}",
+            "metadata: {name: a}\nspec: {}\nstate: {}",
             5,
-            "status",
-            "unknown field",
+            "state",
+            "did you mean status?",
         ),
         (
             "metadata: {name: a}\nspecs: {}\nspec: {}",

@@ -60,7 +60,7 @@ pub(in super::super) async fn notify_batch(
         })
     };
     let counted = batch.downloads.iter().filter(readable).count();
-    app.metrics.installs.inc_by(counted as u64);
+    app.metrics.installs.add(counted as u64);
     let mut response = Response::new(Body::from(r#"{"status":"success"}"#));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     Ok(response)

@@ -38,16 +38,16 @@ pub(in super::super) async fn package(
         .document(grant, name, channel, coding.stored(), since)
         .await?
     {
-        Answer::Unchanged { dated, owner } => {
-            access.repository = Some(owner);
+        Answer::Unchanged { dated, entry } => {
+            access.entry = Some(entry);
             Ok(not_modified(&dated))
         }
         Answer::Document {
             dated,
             bytes,
-            owner,
+            entry,
         } => {
-            access.repository = Some(owner);
+            access.entry = Some(entry);
             let bytes = coding.unpack(bytes).await?;
             Ok(conditional::document(&dated, coding, bytes))
         }

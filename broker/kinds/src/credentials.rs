@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, header};
 use package_broker_crds::{RepositoryType, validation::nearest};
 use secrecy::ExposeSecret;
 
-use super::{SecretData, pem};
+use crate::{SecretData, pem};
 
 /// Logins that http carries.
 const HTTP_KEYS: [&str; 4] = ["username", "password", "token", "header"];
@@ -22,12 +22,14 @@ fn known() -> impl Iterator<Item = &'static str> {
 }
 
 /// What is wrong with a Secret.
-pub(super) struct Mistake {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
     /// The key whose value is wrong by itself; none when the Secret as a whole does not fit.
-    pub(super) key: Option<String>,
+    pub key: Option<String>,
     /// Reads on from the key, or from `Secret "name"`.
-    pub(super) message: String,
-    pub(super) fix: String,
+    pub message: String,
+    /// What to do.
+    pub fix: String,
 }
 
 impl Mistake {
@@ -41,7 +43,7 @@ impl Mistake {
 }
 
 /// All reasons why the Secret cannot serve a source of that type and URL.
-pub(super) fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<Mistake> {
+pub fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<Mistake> {
     let (usable, reader) = way(kind, url);
     let mut mistakes = misspelt(data);
     if !data.keys().any(|key| usable.contains(&key.as_str())) && mistakes.is_empty() {

@@ -1,0 +1,18 @@
+//! What the three kinds mean to a broker: which core objects they stand for, and what beside their schema has to fit.
+//!
+//! The program and the operator read the same objects; here is what both do with them, so that a manifest means the same
+//! on a laptop and in a cluster.
+
+pub mod credentials;
+pub mod egress;
+mod mapping;
+mod pem;
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretSlice;
+
+pub use mapping::{installation, permissions, repository};
+
+/// The decoded data of a Secret by key. `Debug` shows the keys only.
+pub type SecretData = BTreeMap<String, SecretSlice<u8>>;

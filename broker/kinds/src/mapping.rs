@@ -1,0 +1,139 @@
+//! From the three kinds to what the core runs.
+
+use package_broker_core::domain::{
+    installation::{Installation, Limits},
+    names::RepositoryName,
+    patterns::{NameFilter, NamePattern},
+    permissions::Permissions,
+    quota::Quota,
+    repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
+    scope::Scope,
+};
+use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
+
+use crate::SecretData;
+
+/// An installation of these repositories, and the mirror that its `PackageBroker` wants. `default_url` is used where
+/// `externalUrl` is left out.
+pub fn installation(
+    spec: &PackageBrokerSpec,
+    mut repositories: Vec<Repository>,
+    default_url: &str,
+) -> Installation {
+    repositories.extend(packagist(spec));
+    let limits = Limits {
+        max_archive_size: spec.limits.max_archive_size.bytes(),
+        max_concurrent: usize::try_from(spec.sync.max_concurrent).unwrap_or(1),
+        per_address: spec.limits.requests_per_hour_per_address.map(quota),
+    };
+    Installation::new(
+        spec.external_url.as_deref().unwrap_or(default_url),
+        repositories,
+        patterns(&spec.owned_names),
+        limits,
+    )
+}
+
+/// What a `Repository` and the Secret it names describe.
+pub fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> Repository {
+    let spec = &resource.spec;
+    Repository {
+        name: RepositoryName::new(resource.metadata.name.as_deref().unwrap_or_default()),
+        kind: match spec.type_ {
+            RepositoryType::Composer => SourceKind::Composer,
+            RepositoryType::Git => SourceKind::Git,
+            RepositoryType::Artifact => SourceKind::Artifact,
+        },
+        url: spec.url.clone(),
+        priority: spec.priority,
+        filter: NameFilter {
+            include: patterns(&spec.packages.include),
+            exclude: patterns(&spec.packages.exclude),
+        },
+        mode: spec.sync.mode.map(|mode| match mode {
+            crds::SyncMode::Eager => SyncMode::Eager,
+            crds::SyncMode::Lazy => SyncMode::Lazy,
+        }),
+        interval: spec.sync.interval.duration(),
+        timeout: spec.sync.timeout.duration(),
+        path: spec
+            .git
+            .as_ref()
+            .and_then(|git| git.path.as_deref())
+            .map(|path| path.trim_matches('/').to_owned()),
+        bucket: spec.bucket.as_ref().map(bucket).unwrap_or_default(),
+        credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
+        public: false,
+        suspended: spec.suspend,
+    }
+}
+
+fn bucket(options: &crds::BucketOptions) -> BucketAccess {
+    BucketAccess {
+        endpoint: options.endpoint.clone(),
+        region: options.region.clone(),
+        path_style: options.path_style,
+    }
+}
+
+/// The mirror of a public repository: asked last, and never for names that are ours.
+fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
+    let packagist = spec.packagist.enabled.then_some(&spec.packagist)?;
+    let sync = crds::RepositorySync::default();
+    Some(Repository {
+        name: RepositoryName::packagist(),
+        kind: SourceKind::Composer,
+        url: packagist.url.clone(),
+        priority: i32::MIN,
+        filter: NameFilter::default(),
+        mode: match packagist.mode {
+            crds::PackagistMode::Lazy => Some(SyncMode::Lazy),
+        },
+        interval: sync.interval.duration(),
+        timeout: sync.timeout.duration(),
+        path: None,
+        bucket: BucketAccess::default(),
+        credentials: Credentials::default(),
+        public: true,
+        suspended: false,
+    })
+}
+
+fn patterns<P: AsRef<str>>(patterns: &[P]) -> Vec<NamePattern> {
+    patterns
+        .iter()
+        .map(|pattern| NamePattern::new(pattern.as_ref()))
+        .collect()
+}
+
+fn quota(per_hour: i32) -> Quota {
+    // The schema has the same bounds.
+    Quota::per_hour(u32::try_from(per_hour).unwrap_or_default())
+}
+
+/// What an `AccessToken` allows.
+pub fn permissions(token: &crds::AccessToken) -> Permissions {
+    let limit = token.spec.rate_limit.as_ref();
+    Permissions {
+        scope: scope(token),
+        quota: limit.map(|limit| quota(limit.requests_per_hour)),
+    }
+}
+
+fn scope(token: &crds::AccessToken) -> Scope {
+    // A grant is a scope to read in. A permission to do more needs a grant that says so.
+    match token.spec.permission {
+        crds::Permission::Read => {}
+    }
+    let scopes = &token.spec.scopes;
+    let repositories = scopes
+        .repositories
+        .iter()
+        .map(|name| RepositoryName::new(name.as_ref()))
+        .collect();
+    Scope {
+        packages: patterns(&scopes.packages),
+        repositories,
+    }
+    .normalized()
+}

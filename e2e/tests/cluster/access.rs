@@ -1,0 +1,109 @@
+//! The operator's rights: all that it needs, and nothing else. From what it asked the API server in the other suites.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    manifests::{broker, token},
+    support::{Kube, Team, is_operator},
+};
+
+/// A verb on a resource of a group.
+type Right = (String, String, String);
+
+/// What the operator asked for, and what of that it was refused.
+fn asked(events: &[Value]) -> (BTreeSet<Right>, BTreeSet<Right>) {
+    let (mut asked, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for event in events.iter().filter(|event| is_operator(event)) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let object = &event["objectRef"];
+        let mut resource = text(&object["resource"]);
+        if let Some(part) = object["subresource"].as_str() {
+            resource = format!("{resource}/{part}");
+        }
+        let right = (text(&object["apiGroup"]), resource, text(&event["verb"]));
+        // Not all that is forbidden is so for want of a right: nothing is made in a namespace that is going, for instance.
+        if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+            refused.insert(right.clone());
+        }
+        asked.insert(right);
+    }
+    (asked, refused)
+}
+
+/// What the chart's roles give.
+fn given() -> BTreeSet<Right> {
+    let mut given = BTreeSet::new();
+    for arguments in [
+        [
+            "get",
+            "clusterrole",
+            "operator-package-broker-operator",
+            "--output=json",
+            "--all-namespaces=false",
+        ],
+        [
+            "get",
+            "role",
+            "operator-package-broker-operator-leader",
+            "--output=json",
+            "--namespace=package-broker",
+        ],
+    ] {
+        let role: Value = serde_json::from_str(&Kube::get().run(&arguments).unwrap()).unwrap();
+        for rule in role["rules"].as_array().unwrap() {
+            let list = |field: &str| {
+                let all = rule[field].as_array().cloned().unwrap_or_default();
+                all.iter()
+                    .map(|one| one.as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            for group in list("apiGroups") {
+                for resource in list("resources") {
+                    for verb in list("verbs") {
+                        given.insert((group.clone(), resource.clone(), verb));
+                    }
+                }
+            }
+        }
+    }
+    given
+}
+
+#[test]
+fn no_right_is_missing_and_none_is_unused() {
+    let team = Kube::get().namespace("access");
+    team.apply(&[broker(), token("ci")]).unwrap();
+    team.wait_ready(&["packagebroker/main", "accesstoken/ci"])
+        .unwrap();
+    let given = given();
+    // Some of it comes with what the other suites do just now.
+    let asked = Team::wait_for("a use of every right", || {
+        let (asked, refused) = asked(&Kube::get().audit()?);
+        assert!(refused.is_empty(), "refused: {refused:?}");
+        let unused = unused(&given, &asked);
+        println!("never used yet: {unused:?}");
+        Ok(unused.is_empty().then_some(asked))
+    })
+    .unwrap();
+    let beyond: Vec<&Right> = asked
+        .iter()
+        .filter(|right| !given.contains(*right))
+        .collect();
+    assert!(beyond.is_empty(), "not in the chart's roles: {beyond:?}");
+}
+
+/// What was given and not asked for.
+fn unused<'a>(given: &'a BTreeSet<Right>, asked: &BTreeSet<Right>) -> Vec<&'a Right> {
+    // A server-side apply of what is not there counts as a patch in the log, and needs `create` too.
+    let applied = |right: &Right| {
+        let patch = (right.0.clone(), right.1.clone(), "patch".to_owned());
+        right.2 == "create" && asked.contains(&patch)
+    };
+    // Events are patched only when one repeats, which these suites do not wait for.
+    let rare = |right: &Right| right.1 == "events" && right.2 == "patch";
+    let mut unused: Vec<&Right> = given.iter().collect();
+    unused.retain(|right| !asked.contains(*right) && !applied(right) && !rare(right));
+    unused
+}

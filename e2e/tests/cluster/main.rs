@@ -1,0 +1,19 @@
+//! Suites on a whole cluster: the operator installed by Helm, brokers in pods, and a real Composer that asks them.
+//!
+//! `cargo xtask e2e` brings up what they need and says where it is; without that they fail.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod access;
+mod chart;
+mod embedded;
+mod healing;
+mod kstatus;
+mod leader;
+mod manifests;
+mod mistakes;
+mod support;

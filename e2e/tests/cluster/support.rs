@@ -1,0 +1,378 @@
+//! What the suites share: `kubectl`, the installed operator, sources that pods reach, pods with Composer.
+
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use package_broker_e2e::{
+    cluster::{NODE_ADDRESS, Namespace},
+    git::GitServer,
+    process::{Finished, run, tethered},
+};
+use serde_json::{Value, json};
+
+use super::kstatus;
+
+/// How long anything in the cluster may take.
+pub(crate) const LIMIT: Duration = Duration::from_mins(3);
+/// The namespace of the operator.
+pub(crate) const OPERATOR: &str = "package-broker";
+
+/// A cluster, as `cargo xtask e2e` told us of it.
+pub(crate) struct Kube {
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    helm: PathBuf,
+    registry: String,
+    tag: String,
+}
+
+impl Kube {
+    /// The cluster, with the operator in it.
+    pub(crate) fn get() -> &'static Self {
+        static KUBE: OnceLock<Kube> = OnceLock::new();
+        KUBE.get_or_init(|| {
+            let kube = Self::from_environment().unwrap();
+            kube.install_operator().unwrap();
+            kube
+        })
+    }
+
+    fn from_environment() -> Result<Self> {
+        let told = |name: &str| {
+            std::env::var(format!("E2E_{name}"))
+                .with_context(|| "these suites need a cluster: run them with `cargo xtask e2e`")
+        };
+        Ok(Self {
+            kubeconfig: told("KUBECONFIG")?.into(),
+            kubectl: told("KUBECTL")?.into(),
+            helm: told("HELM")?.into(),
+            registry: told("REGISTRY")?,
+            tag: told("TAG")?,
+        })
+    }
+
+    /// The reference of one of our images.
+    pub(crate) fn image(&self, name: &str) -> String {
+        format!("{}/{name}:{}", self.registry, self.tag)
+    }
+
+    fn install_operator(&self) -> Result<()> {
+        self.upgrade(&[])?;
+        self.run(&["label", "namespace", OPERATOR, "--overwrite", RESTRICTED])?;
+        Ok(())
+    }
+
+    /// Installs the operator, or another release of it with further values.
+    pub(crate) fn upgrade(&self, values: &[&str]) -> Result<()> {
+        let mut arguments = vec![
+            "upgrade",
+            "--install",
+            "operator",
+            "CHART",
+            "--namespace",
+            OPERATOR,
+            "--create-namespace",
+            "--wait",
+            "--timeout=3m",
+            "--set=replicas=2",
+        ];
+        let images = [
+            ("image", "package-broker-operator"),
+            ("brokerImage", "package-broker"),
+        ]
+        .map(|(key, image)| {
+            let (registry, tag) = (&self.registry, &self.tag);
+            format!("--set={key}.repository={registry}/{image},{key}.tag={tag}")
+        });
+        arguments.extend(images.iter().map(String::as_str));
+        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+        self.helm(&arguments)?.success().map(drop)
+    }
+
+    /// `helm ARGUMENTS`, where `CHART` stands for our chart, whatever comes of it.
+    pub(crate) fn helm(&self, arguments: &[&str]) -> Result<Finished> {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/package-broker-operator");
+        let chart = chart.to_string_lossy();
+        let mut helm = tethered(&self.helm);
+        helm.env("KUBECONFIG", &self.kubeconfig);
+        for argument in arguments {
+            helm.arg(if *argument == "CHART" {
+                &chart
+            } else {
+                *argument
+            });
+        }
+        run(helm, LIMIT)
+    }
+
+    /// The documents that the chart renders with these values.
+    pub(crate) fn render(&self, values: &[&str]) -> Result<Vec<Value>> {
+        let mut arguments = vec!["template", "operator", "CHART", "--namespace", OPERATOR];
+        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
+        let text = self.helm(&arguments)?.success()?.stdout;
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("rendered.yaml");
+        fs::write(&file, text)?;
+        // It reads YAML, and asks nothing of the cluster.
+        let said = self.run(&[
+            "create",
+            "--dry-run=client",
+            "--validate=false",
+            "--output=json",
+            "--filename",
+            &file.to_string_lossy(),
+        ])?;
+        let stream = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
+        let mut documents = Vec::new();
+        for document in stream {
+            let mut document = document?;
+            match document["items"].as_array_mut() {
+                Some(items) => documents.append(items),
+                None => documents.push(document),
+            }
+        }
+        Ok(documents)
+    }
+
+    /// `kubectl ARGUMENTS`; its failure is an error.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
+        Ok(self.attempt(arguments)?.success()?.stdout)
+    }
+
+    /// `kubectl ARGUMENTS`, whatever comes of it.
+    pub(crate) fn attempt(&self, arguments: &[&str]) -> Result<Finished> {
+        let mut kubectl = tethered(&self.kubectl);
+        kubectl
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments);
+        run(kubectl, LIMIT)
+    }
+
+    /// What service accounts asked of the API server, as its audit log has it.
+    pub(crate) fn audit(&self) -> Result<Vec<Value>> {
+        let folder = self.kubeconfig.parent().context("no folder")?;
+        let text = fs::read_to_string(folder.join("audit.log"))
+            .context("the audit log of the API server, which our own cluster has")?;
+        // The last line may be half written.
+        let lines = text.lines();
+        Ok(lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
+    }
+
+    /// What the operator wrote in a namespace, in order.
+    pub(crate) fn writes_in(&self, namespace: &str) -> Result<Vec<String>> {
+        let mut events = self.audit()?;
+        events.retain(|event| {
+            let verb = event["verb"].as_str().unwrap_or_default();
+            is_operator(event)
+                && event["objectRef"]["namespace"] == namespace
+                && !["get", "list", "watch"].contains(&verb)
+        });
+        let told = |event: &Value| format!("{} {}", event["verb"], event["requestURI"]);
+        Ok(events.iter().map(told).collect())
+    }
+
+    /// A namespace for one test; it goes when the value does.
+    pub(crate) fn namespace(&'static self, name: &str) -> Team {
+        self.run(&["create", "namespace", name]).unwrap();
+        self.run(&["label", "namespace", name, RESTRICTED]).unwrap();
+        Team {
+            kube: self,
+            name: name.to_owned(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+}
+
+const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
+
+/// A namespace of one's own.
+pub(crate) struct Team {
+    kube: &'static Kube,
+    name: String,
+    folder: tempfile::TempDir,
+}
+
+impl Team {
+    /// The namespace's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `kubectl --namespace NAME ARGUMENTS`; its failure is an error.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        Ok(self.attempt(arguments)?.success()?.stdout)
+    }
+
+    /// The same, whatever comes of it.
+    pub(crate) fn attempt(&self, arguments: &[&str]) -> Result<Finished> {
+        let mut all = vec!["--namespace", self.name.as_str()];
+        all.extend(arguments);
+        self.kube.attempt(&all)
+    }
+
+    /// Applies documents.
+    pub(crate) fn apply(&self, documents: &[Value]) -> Result<()> {
+        static NUMBER: Mutex<u32> = Mutex::new(0);
+        let mut number = NUMBER.lock().unwrap_or_else(PoisonError::into_inner);
+        *number += 1;
+        let file = self.folder.path().join(format!("{number}.json"));
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
+        fs::write(&file, serde_json::to_vec(&list)?)?;
+        drop(number);
+        self.kubectl(&["apply", "--filename", &file.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// An object as JSON.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.kubectl(&[
+            "get",
+            kind,
+            name,
+            "--output=json",
+        ])?)?)
+    }
+
+    /// Waits until an object is ready; if it does not become so, tells what is known.
+    pub(crate) fn wait_ready(&self, objects: &[&str]) -> Result<()> {
+        let mut arguments = vec!["wait", "--for=condition=Ready", "--timeout=150s"];
+        arguments.extend(objects);
+        let waited = self.attempt(&arguments)?;
+        if waited.status.success() {
+            return Ok(());
+        }
+        let state = self.kubectl(&["get", "package-broker,pods,events", "--output=wide"])?;
+        let pods = self.attempt(&[
+            "logs",
+            "--selector=app.kubernetes.io/name=package-broker",
+            "--tail=30",
+        ])?;
+        let operator = self.kube.attempt(&[
+            "logs",
+            "--namespace",
+            OPERATOR,
+            "--selector=app.kubernetes.io/name=package-broker-operator",
+            "--tail=30",
+        ])?;
+        bail!("{waited}\n{state}\n{pods}\n{operator}")
+    }
+
+    /// Waits until `found` gives something.
+    pub(crate) fn wait_for<T>(
+        what: &str,
+        mut found: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = found()? {
+                return Ok(found);
+            }
+            ensure!(Instant::now() < deadline, "{what} did not come in time");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Checks the conditions of all objects of our kinds by the rules of kstatus.
+    pub(crate) fn check_kstatus(&self) -> Result<()> {
+        let text = self.kubectl(&["get", "package-broker", "--output=json"])?;
+        let list: Value = serde_json::from_str(&text)?;
+        let objects = list["items"].as_array().context("no items")?;
+        let faults: Vec<String> = objects.iter().flat_map(kstatus::faults).collect();
+        ensure!(faults.is_empty(), "{}", faults.join("\n"));
+        Ok(())
+    }
+
+    /// Runs Composer in a pod: a project with this `composer.json`, credentials from a Secret, then `script`. Returns what
+    /// it said.
+    pub(crate) fn composer(
+        &self,
+        name: &str,
+        project: &Value,
+        secret: &str,
+        script: &str,
+    ) -> Result<String> {
+        let files = json!({"composer.json": project.to_string(), "run": script});
+        let from = json!({"valueFrom": {"secretKeyRef": {"name": secret, "key": "auth.json"}}});
+        self.apply(&[
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files}),
+            json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                "spec": {
+                    "restartPolicy": "Never", "automountServiceAccountToken": false,
+                    "securityContext": {
+                        "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [{
+                        "name": "composer", "image": self.kube.image("composer"), "imagePullPolicy": "IfNotPresent",
+                        "args": ["-euc", "mkdir /tmp/app; cd /tmp/app; cp /project/composer.json .; . /project/run"],
+                        "env": [{"name": "COMPOSER_AUTH", "valueFrom": from["valueFrom"]}],
+                        "securityContext": {
+                            "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                        },
+                        "volumeMounts": [
+                            {"name": "project", "mountPath": "/project"}, {"name": "tmp", "mountPath": "/tmp"},
+                        ],
+                    }],
+                    "volumes": [
+                        {"name": "project", "configMap": {"name": name}}, {"name": "tmp", "emptyDir": {}},
+                    ],
+                },
+            }),
+        ])?;
+        let phase = Self::wait_for(&format!("the end of pod {name}"), || {
+            let pod = self.get("pod", name)?;
+            let phase = pod["status"]["phase"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            Ok(["Succeeded", "Failed"]
+                .contains(&phase.as_str())
+                .then_some(phase))
+        })?;
+        let said = self.kubectl(&["logs", name])?;
+        ensure!(phase == "Succeeded", "Composer failed:\n{said}");
+        Ok(said)
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        // What stays goes with the cluster.
+        let _ = self
+            .kube
+            .attempt(&["delete", "namespace", &self.name, "--wait=false"]);
+    }
+}
+
+/// Held by tests that end the operator, and by those that count what it does.
+pub(crate) fn operator_is_ours() -> MutexGuard<'static, ()> {
+    static OPERATOR: Mutex<()> = Mutex::new(());
+    OPERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an entry of the audit log is of the operator.
+pub(crate) fn is_operator(event: &Value) -> bool {
+    let user = event["user"]["username"].as_str().unwrap_or_default();
+    user.starts_with(&format!("system:serviceaccount:{OPERATOR}:"))
+}
+
+/// A git server that pods reach.
+pub(crate) fn git_server(root: &Path) -> GitServer {
+    let name = std::env::var("E2E_CLUSTER").unwrap();
+    let address: Ipv4Addr = NODE_ADDRESS.parse().unwrap();
+    let root = root.to_owned();
+    Namespace::of(&name)
+        .inside(move || GitServer::start_at(address, &root))
+        .unwrap()
+        .unwrap()
+}

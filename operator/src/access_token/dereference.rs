@@ -1,0 +1,59 @@
+//! What an `AccessToken` names: its broker, and the Secret with the token.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use package_broker_crds::{AccessToken, PackageBroker};
+
+use crate::{context::Context, error::ReconcileError, runtime::live::Live};
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) broker: Option<Arc<PackageBroker>>,
+    /// The Secret that the token is, or will be, in.
+    pub(super) secret: Option<Secret>,
+    /// The other tokens of the broker.
+    pub(super) others: Vec<Arc<AccessToken>>,
+    /// What the broker said last.
+    pub(super) live: Option<Arc<Live>>,
+}
+
+/// Looks it up.
+pub(super) async fn dereference(
+    token: &AccessToken,
+    context: &Context,
+) -> Result<Found, ReconcileError> {
+    let namespace = token.namespace().unwrap_or_default();
+    let name = token.spec.broker_ref.name.as_str();
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    let broker = context.broker(&namespace, name);
+    let mut others = broker
+        .as_ref()
+        .map_or_else(Vec::new, |broker| context.tokens_of(broker));
+    others.retain(|other| other.name_any() != token.name_any());
+    Ok(Found {
+        broker,
+        others,
+        secret: secrets.get_opt(&place(token).0).await?,
+        live: context.answers.last(&namespace, name),
+    })
+}
+
+/// The name of the Secret that a token is in, and its key there.
+pub(super) fn place(token: &AccessToken) -> (String, String) {
+    if let Some(brought) = &token.spec.existing_secret_ref {
+        return (
+            brought.name.as_str().to_owned(),
+            brought.key.as_str().to_owned(),
+        );
+    }
+    let chosen = token
+        .spec
+        .secret
+        .as_ref()
+        .and_then(|secret| secret.name.as_ref());
+    let name = chosen.map_or_else(|| token.name_any(), |name| name.as_str().to_owned());
+    (name, super::build::PASSWORD.to_owned())
+}

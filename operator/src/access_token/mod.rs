@@ -1,0 +1,59 @@
+//! `AccessToken`: a token of a broker, and the Secret that it is in.
+
+mod apply;
+mod build;
+mod dereference;
+mod status;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::sync::Arc;
+
+use kube::{Resource, runtime::controller::Action};
+use package_broker_core::domain::token::TokenHash;
+use package_broker_crds::AccessToken;
+use secrecy::SecretString;
+
+use crate::{context::Context, error::ReconcileError, refusal::Refusal};
+
+/// A token that can be used, and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) text: SecretString,
+    pub(crate) hash: TokenHash,
+    /// The Secret.
+    pub(crate) secret: String,
+    /// The key in it.
+    pub(crate) key: String,
+}
+
+/// Brings a token's Secret to what the spec says: that first, as it is where the token lives. That the broker takes the
+/// token is the reconcile of the broker.
+pub(crate) async fn reconcile(
+    token: Arc<AccessToken>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    if token.meta().deletion_timestamp.is_some() {
+        return Ok(context.backoffs.settled(token.as_ref()));
+    }
+    let found = dereference::dereference(&token, &context).await?;
+    let valid = validate::validate(&token, &found);
+    let wanted = build::build(&token, &found, &valid)?;
+    let applied = apply::apply(&token, wanted, valid, &context).await?;
+    status::write(&token, &found, applied, &context).await
+}
+
+/// The token as it is in its Secret now, if it can be used.
+pub(crate) async fn judge(
+    token: &AccessToken,
+    context: &Context,
+) -> Result<Result<Token, Refusal>, ReconcileError> {
+    let found = dereference::dereference(token, context).await?;
+    Ok(validate::present(token, &found))
+}
+
+/// The name of the Secret that a token is, or will be, in.
+pub(crate) fn secret_of(token: &AccessToken) -> String {
+    dereference::place(token).0
+}

@@ -1,0 +1,292 @@
+//! The operator put together: watches, controllers, probes.
+
+use std::{
+    fmt::Debug,
+    future::{Future, pending},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use futures::{StreamExt, stream};
+use kube::{
+    Client, Resource, ResourceExt,
+    runtime::{
+        Controller,
+        controller::{self, Action},
+        reflector::Store,
+    },
+};
+use package_broker_crds::{AccessToken, PackageBroker, Repository};
+use serde::de::DeserializeOwned;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    access_token,
+    args::{Args, Leader},
+    context::Context,
+    error::ReconcileError,
+    metrics::Metrics,
+    package_broker, probes, repository,
+    runtime::{
+        apply::{Applier, MANAGER},
+        events::Events,
+        health::Health,
+        leader::{Candidate, Place, Timing},
+        live::Answers,
+        watches::{Trigger, Wanted},
+    },
+    triggers::{Triggers, Watches},
+};
+
+/// Reconciles of one kind at once. Brokers have many objects, tokens few.
+const BROKERS_AT_ONCE: u16 = 4;
+const REPOSITORIES_AT_ONCE: u16 = 16;
+const TOKENS_AT_ONCE: u16 = 32;
+
+/// Runs until SIGTERM or SIGINT, then lets reconciles end. Of several, one works; the others watch, to take over at once.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("there is no cluster to talk to: start this in a pod, or set KUBECONFIG")?;
+    let health = Health::default();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let metrics = Arc::new(Metrics::new());
+    let mut candidate = candidate(&args.leader, client.clone())?;
+    let mut assembled = Vec::new();
+    for scope in scopes(&args.namespaces) {
+        let watches = Watches::new(client.clone(), scope, &health, &mut tasks);
+        assembled.push(assemble(&args, client.clone(), watches, &metrics)?);
+    }
+    let kinds = assembled
+        .iter()
+        .map(|(context, _)| context.kinds())
+        .collect();
+    let probing = probes::serve(args.listen, health, Arc::clone(&metrics), kinds).await?;
+    tasks.spawn(probing);
+    let mut signals = Signals::new()?;
+    let prepared = async {
+        // What is not seen yet must not count as gone.
+        for (context, _) in &assembled {
+            context.complete().await;
+        }
+        if let Some(candidate) = &mut candidate {
+            candidate.lead().await;
+        }
+    };
+    tokio::select! {
+        () = prepared => metrics.leads(),
+        () = signals.next() => return Ok(()),
+    }
+    let mut controllers = JoinSet::new();
+    for (context, work) in assembled {
+        start(&mut controllers, &context, work, &stop);
+    }
+    tracing::info!("looking after Package Broker installations");
+    let lost = async {
+        match &mut candidate {
+            Some(candidate) => candidate.hold().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = signals.next() => {}
+        // At once, with whatever is under way: another may be at it already.
+        () = lost => bail!("another operator leads, or may do so; starting anew"),
+    }
+    tracing::info!("shutting down");
+    stop.cancel();
+    while controllers.join_next().await.is_some() {}
+    if let Some(candidate) = &mut candidate {
+        candidate.release().await;
+    }
+    Ok(())
+}
+
+/// Who would lead; nothing if nobody is asked.
+fn candidate(args: &Leader, client: Client) -> anyhow::Result<Option<Candidate>> {
+    if !args.enabled {
+        return Ok(None);
+    }
+    let timing = Timing {
+        lease: Duration::from_secs(args.lease_seconds),
+        renew: Duration::from_secs(args.renew_seconds),
+        retry: Duration::from_secs(args.retry_seconds),
+    };
+    if timing.renew >= timing.lease || timing.retry >= timing.renew || timing.retry.is_zero() {
+        bail!(
+            "the times of leader election do not fit: --retry-seconds is less than --renew-seconds, and that less than --lease-seconds"
+        );
+    }
+    let someone = || format!("process-{}", std::process::id());
+    let place = Place {
+        namespace: args.lease_namespace.clone(),
+        name: args.lease_name.clone(),
+        identity: args.identity.clone().unwrap_or_else(someone),
+    };
+    Ok(Some(Candidate::new(client, place, timing)))
+}
+
+/// What is looked after: all namespaces, or each of these by itself.
+fn scopes(namespaces: &[String]) -> Vec<Option<String>> {
+    match namespaces {
+        [] => vec![None],
+        some => some.iter().cloned().map(Some).collect(),
+    }
+}
+
+/// Starts the controllers of all kinds.
+fn start(
+    controllers: &mut JoinSet<()>,
+    context: &Arc<Context>,
+    work: Work,
+    stop: &CancellationToken,
+) {
+    let at = |concurrency| (concurrency, stop.clone());
+    controllers.spawn(control(
+        "PackageBroker",
+        work.brokers,
+        context.brokers.clone(),
+        at(BROKERS_AT_ONCE),
+        context,
+        package_broker::reconcile,
+    ));
+    controllers.spawn(control(
+        "Repository",
+        work.repositories,
+        context.repositories.clone(),
+        at(REPOSITORIES_AT_ONCE),
+        context,
+        repository::reconcile,
+    ));
+    controllers.spawn(control(
+        "AccessToken",
+        work.tokens,
+        context.tokens.clone(),
+        at(TOKENS_AT_ONCE),
+        context,
+        access_token::reconcile,
+    ));
+}
+
+/// Objects that are to be looked at, by kind.
+struct Work {
+    brokers: Wanted<PackageBroker>,
+    repositories: Wanted<Repository>,
+    tokens: Wanted<AccessToken>,
+}
+
+/// Starts all watches, and puts together what reconciles need.
+fn assemble(
+    args: &Args,
+    client: Client,
+    watches: Watches<'_>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Arc<Context>, Work)> {
+    let (broker, brokers) = Trigger::new();
+    let (look_at_repository, repositories) = Trigger::new();
+    let (look_at_token, tokens) = Trigger::new();
+    let triggers = Triggers {
+        broker,
+        repository: look_at_repository.clone(),
+        token: look_at_token.clone(),
+    };
+    let (stores, children) = triggers.watch_all(watches);
+    let asking = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .context("no HTTP client")?;
+    let context = Context {
+        metrics: Arc::clone(metrics),
+        images: args.images.clone(),
+        brokers: stores.0,
+        repositories: stores.1,
+        tokens: stores.2,
+        children,
+        answers: Answers::new(asking),
+        status_url: args.status_url.clone(),
+        hurried: crate::runtime::once::Once::default(),
+        applier: Applier::new(client.clone()),
+        events: Events::new(client.clone(), MANAGER),
+        backoffs: crate::runtime::requeue::Backoffs::default(),
+        look_at_repository,
+        look_at_token,
+        client,
+    };
+    let work = Work {
+        brokers,
+        repositories,
+        tokens,
+    };
+    Ok((Arc::new(context), work))
+}
+
+/// Looks at objects of one kind as they are wanted, until told to stop; what runs then ends first.
+fn control<K, F>(
+    kind: &'static str,
+    wanted: Wanted<K>,
+    store: Store<K>,
+    (concurrency, stop): (u16, CancellationToken),
+    context: &Arc<Context>,
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + Unpin
+        + 'static,
+    F: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
+{
+    // Whatever watches tell comes through `wanted`: an error of theirs never gets here.
+    let controller = Controller::for_stream(stream::pending(), store)
+        .reconcile_on(wanted.stream())
+        .with_config(controller::Config::default().concurrency(concurrency))
+        .graceful_shutdown_on(async move { stop.cancelled().await });
+    let context = Arc::clone(context);
+    async move {
+        let failed = |object: Arc<K>, error: &ReconcileError, context: Arc<Context>| {
+            let (name, namespace) = (object.name_any(), object.namespace());
+            tracing::warn!(kind, name, namespace, %error, "a reconcile failed; it is tried again");
+            context.backoffs.failed(object.as_ref())
+        };
+        let counted = move |object, context: Arc<Context>| async move {
+            let (began, metrics) = (Instant::now(), Arc::clone(&context.metrics));
+            let done = reconcile(object, context).await;
+            metrics.reconciled(kind, done.is_ok(), began.elapsed());
+            done
+        };
+        let done = controller.run(counted, failed, context);
+        done.for_each(|_| async {}).await;
+    }
+}
+
+/// The signals that ask the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What the operator is told when it starts.
+
+use std::net::SocketAddr;
+
+use clap::Parser;
+
+/// Runs Package Broker installations in a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "package-broker-operator", version)]
+pub(crate) struct Args {
+    /// Namespaces to look after. May be given several times. Default: all.
+    #[arg(
+        long = "watch-namespace",
+        env = "WATCH_NAMESPACES",
+        value_delimiter = ','
+    )]
+    pub(crate) namespaces: Vec<String>,
+    #[command(flatten)]
+    pub(crate) images: Images,
+    /// The address of /livez, /readyz and /metrics.
+    #[arg(long, default_value = "0.0.0.0:8081", env = "METRICS_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) leader: Leader,
+    /// What to log, for instance `debug` or `info,kube=debug`.
+    #[arg(long, default_value = "info", env = "LOG")]
+    pub(crate) log: String,
+    /// How brokers are asked for their state; for an operator outside of its cluster.
+    #[arg(
+        long,
+        default_value = "http://{name}.{namespace}.svc:8081/status",
+        env = "STATUS_URL",
+        hide = true
+    )]
+    pub(crate) status_url: String,
+}
+
+/// How several operators agree on which one works.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Leader {
+    /// Whether to work only while no other operator does.
+    #[arg(
+        id = "leader-election",
+        long,
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        env = "LEADER_ELECTION"
+    )]
+    pub(crate) enabled: bool,
+    /// The namespace of the Lease.
+    #[arg(long, default_value = "default", env = "POD_NAMESPACE")]
+    pub(crate) lease_namespace: String,
+    /// The name of the Lease.
+    #[arg(long, default_value = "package-broker-operator", env = "LEASE_NAME")]
+    pub(crate) lease_name: String,
+    /// Who we are, unlike all others.
+    #[arg(long, env = "POD_NAME")]
+    pub(crate) identity: Option<String>,
+    /// A leader that was silent for so long, in seconds, has another take over.
+    #[arg(long, default_value_t = 30, env = "LEASE_SECONDS")]
+    pub(crate) lease_seconds: u64,
+    /// A leader that could not renew its Lease for so long, in seconds, stops; less than the Lease.
+    #[arg(long, default_value_t = 20, env = "LEASE_RENEW_SECONDS")]
+    pub(crate) renew_seconds: u64,
+    /// Between two looks at the Lease, in seconds.
+    #[arg(long, default_value_t = 2, env = "LEASE_RETRY_SECONDS")]
+    pub(crate) retry_seconds: u64,
+}
+
+/// The image of brokers that do not say which.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Images {
+    /// The image of the broker, with tag or digest.
+    #[arg(long = "broker-image", env = "BROKER_IMAGE")]
+    pub(crate) broker: String,
+}

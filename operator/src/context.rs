@@ -1,0 +1,104 @@
+//! What every reconcile has at hand.
+
+use std::sync::Arc;
+
+use kube::{
+    Client, Resource, ResourceExt,
+    runtime::reflector::{ObjectRef, Store},
+};
+use package_broker_crds::{AccessToken, PackageBroker, Repository};
+
+use crate::{
+    args::Images,
+    children::Children,
+    metrics::{Kinds, Metrics},
+    runtime::{
+        apply::Applier, events::Events, live::Answers, once::Once, requeue::Backoffs,
+        watches::Trigger,
+    },
+};
+
+/// Shared by all controllers.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) images: Images,
+    pub(crate) brokers: Store<PackageBroker>,
+    pub(crate) repositories: Store<Repository>,
+    pub(crate) tokens: Store<AccessToken>,
+    pub(crate) children: Children,
+    pub(crate) answers: Answers,
+    /// Where brokers are asked, with `{name}` and `{namespace}`.
+    pub(crate) status_url: String,
+    /// The states that pods were told to look at.
+    pub(crate) hurried: Once,
+    pub(crate) applier: Applier,
+    pub(crate) events: Events,
+    pub(crate) backoffs: Backoffs,
+    pub(crate) look_at_repository: Trigger<Repository>,
+    pub(crate) look_at_token: Trigger<AccessToken>,
+}
+
+impl Context {
+    /// Waits until all that there is was seen once.
+    pub(crate) async fn complete(&self) {
+        async fn of<K>(store: &Store<K>)
+        where
+            K: Resource<DynamicType = ()> + Clone + 'static,
+        {
+            // It ends early only when the watch does, and then the process does too.
+            let _ = store.wait_until_ready().await;
+        }
+        let children = &self.children;
+        tokio::join!(
+            of(&self.brokers),
+            of(&self.repositories),
+            of(&self.tokens),
+            of(&children.deployments),
+            of(&children.services),
+            of(&children.volumes),
+            of(&children.secrets),
+        );
+    }
+
+    /// What is watched of what users declare.
+    pub(crate) fn kinds(&self) -> Kinds {
+        Kinds {
+            brokers: self.brokers.clone(),
+            repositories: self.repositories.clone(),
+            tokens: self.tokens.clone(),
+        }
+    }
+
+    /// The broker that an object in a namespace belongs to.
+    pub(crate) fn broker(&self, namespace: &str, name: &str) -> Option<Arc<PackageBroker>> {
+        let broker = self.brokers.get(&ObjectRef::new(name).within(namespace));
+        broker.filter(|broker| broker.meta().deletion_timestamp.is_none())
+    }
+
+    /// The repositories that belong to a broker, by name.
+    pub(crate) fn repositories_of(&self, broker: &PackageBroker) -> Vec<Arc<Repository>> {
+        let (namespace, name) = (broker.namespace(), broker.name_any());
+        let mut found = self.repositories.state();
+        found.retain(|repository| {
+            repository.namespace() == namespace
+                && repository.spec.broker_ref.name.as_str() == name
+                && repository.meta().deletion_timestamp.is_none()
+        });
+        found.sort_by_key(|repository| repository.name_any());
+        found
+    }
+
+    /// The tokens that belong to a broker, the oldest first.
+    pub(crate) fn tokens_of(&self, broker: &PackageBroker) -> Vec<Arc<AccessToken>> {
+        let (namespace, name) = (broker.namespace(), broker.name_any());
+        let mut found = self.tokens.state();
+        found.retain(|token| {
+            token.namespace() == namespace
+                && token.spec.broker_ref.name.as_str() == name
+                && token.meta().deletion_timestamp.is_none()
+        });
+        found.sort_by_key(|token| (token.meta().creation_timestamp.clone(), token.name_any()));
+        found
+    }
+}

@@ -1,0 +1,128 @@
+//! What an embedded broker is given: its manifests, in one Secret that is mounted into its pod.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{Resource, ResourceExt};
+use package_broker_crds::{
+    API_VERSION, PackageBroker, RECONCILE_REQUESTED_AT, Repository, SYNC_REQUESTED_AT,
+};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{BuildError, Valid, named};
+use crate::children::{child_of, labels};
+
+/// What a Secret holds at most: what the API server takes, less some room for the rest of the object.
+pub(crate) const LARGEST: usize = 1_000_000;
+/// The file in the pod.
+const FILE: &str = "state.json";
+
+/// The URL of an installation: the one that the spec says, else that of its service.
+pub(crate) fn public_url(broker: &PackageBroker) -> String {
+    let of_service = || {
+        let namespace = broker.namespace().unwrap_or_default();
+        format!("http://{}.{namespace}.svc", broker.name_any())
+    };
+    broker.spec.external_url.clone().unwrap_or_else(of_service)
+}
+
+/// The Secret, and a digest of what is in it.
+pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, String), BuildError> {
+    let mut items = vec![broker_document(broker)?];
+    let mut secrets: BTreeMap<&str, BTreeMap<&str, ByteString>> = BTreeMap::new();
+    for (repository, data) in &valid.repositories {
+        items.push(repository_document(repository)?);
+        let reference = repository.spec.credentials_secret_ref.as_ref();
+        if let (Some(reference), Some(data)) = (reference, data) {
+            let entries = data.iter().map(|(key, value)| {
+                let value = ByteString(value.expose_secret().to_vec());
+                (key.as_str(), value)
+            });
+            let secret = secrets.entry(reference.name.as_str()).or_default();
+            secret.extend(entries);
+        }
+    }
+    for (token, judged) in &valid.tokens {
+        let mut spec = serde_json::to_value(&token.spec)?;
+        spec["existingSecretRef"] = json!({"name": judged.secret, "key": judged.key});
+        drop_fields(&mut spec, &["secret", "suspend"]);
+        items.push(document("AccessToken", token.as_ref(), &spec));
+        let text = judged.text.expose_secret().as_bytes().to_vec();
+        let secret = secrets.entry(&judged.secret).or_default();
+        secret.insert(&judged.key, ByteString(text));
+    }
+    let secrets = secrets.into_iter();
+    items.extend(secrets.map(|(name, data)| secret_document(broker, name, &data)));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let text = serde_json::to_vec(&list)?;
+    if text.len() > LARGEST {
+        return Err(BuildError::TooLarge(text.len()));
+    }
+    let digest = hex::encode(&Sha256::digest(&text)[..8]);
+    let name = named(broker, "state");
+    let secret = Secret {
+        metadata: child_of(broker, &name, labels(&broker.name_any())),
+        type_: Some("package.broker/state".to_owned()),
+        data: Some(BTreeMap::from([(FILE.to_owned(), ByteString(text))])),
+        ..Secret::default()
+    };
+    Ok((secret, digest))
+}
+
+/// The broker without what is done here for it.
+fn broker_document(broker: &PackageBroker) -> Result<Value, BuildError> {
+    let mut spec = serde_json::to_value(&broker.spec)?;
+    drop_fields(
+        &mut spec,
+        &["volume", "image", "resources", "deletionPolicy", "suspend"],
+    );
+    spec["externalUrl"] = public_url(broker).into();
+    Ok(document("PackageBroker", broker, &spec))
+}
+
+fn repository_document(repository: &Repository) -> Result<Value, BuildError> {
+    let spec = serde_json::to_value(&repository.spec)?;
+    let mut document = document("Repository", repository, &spec);
+    if let Some(request) = sync_request(repository) {
+        document["metadata"]["annotations"] = json!({SYNC_REQUESTED_AT: request});
+    }
+    Ok(document)
+}
+
+/// What asks for a sync besides the interval: either of the annotations.
+pub(crate) fn sync_request(repository: &Repository) -> Option<String> {
+    let annotations = repository.annotations();
+    let asked = [SYNC_REQUESTED_AT, RECONCILE_REQUESTED_AT];
+    let asked: Vec<&str> = asked
+        .iter()
+        .filter_map(|key| annotations.get(*key).map(String::as_str))
+        .collect();
+    (!asked.is_empty()).then(|| asked.join(" "))
+}
+
+fn document<K: Resource<DynamicType = ()>>(kind: &str, object: &K, spec: &impl Serialize) -> Value {
+    let mut metadata = json!({"name": object.name_any(), "namespace": object.namespace()});
+    if let Some(generation) = object.meta().generation {
+        metadata["generation"] = generation.into();
+    }
+    json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+}
+
+fn secret_document(broker: &PackageBroker, name: &str, data: &BTreeMap<&str, ByteString>) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": name, "namespace": broker.namespace()},
+        "data": data,
+    })
+}
+
+fn drop_fields(spec: &mut Value, fields: &[&str]) {
+    if let Some(spec) = spec.as_object_mut() {
+        for field in fields {
+            spec.shift_remove(*field);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Which of what belongs to a `PackageBroker` can be used together.
+
+use std::sync::Arc;
+
+use package_broker_crds::{AccessToken, Repository};
+use package_broker_kinds::SecretData;
+
+use super::dereference::Found;
+use crate::access_token::Token;
+
+/// What a broker is given, each object right by itself and beside the others.
+#[derive(Debug, Default)]
+pub(crate) struct Valid {
+    pub(crate) repositories: Vec<(Arc<Repository>, Option<SecretData>)>,
+    pub(crate) tokens: Vec<(Arc<AccessToken>, Token)>,
+    /// Objects that belong to it and cannot be used.
+    pub(crate) refused: usize,
+    /// All repositories, and all tokens, that belong to it.
+    pub(crate) counts: (usize, usize),
+}
+
+/// Leaves out what cannot be used. Of two tokens with the same text the older one stays.
+pub(super) fn validate(found: Found) -> Valid {
+    let counts = (found.repositories.len(), found.tokens.len());
+    let mut valid = Valid {
+        counts,
+        ..Valid::default()
+    };
+    for (repository, judged) in found.repositories {
+        match judged {
+            Ok(secret) => valid.repositories.push((repository, secret)),
+            Err(_) => valid.refused += 1,
+        }
+    }
+    for (token, judged) in found.tokens {
+        match judged {
+            // Refused for now, because it says so.
+            Ok(_) if token.spec.suspend => {}
+            Ok(judged)
+                if !valid
+                    .tokens
+                    .iter()
+                    .any(|(_, known)| known.hash == judged.hash) =>
+            {
+                valid.tokens.push((token, judged));
+            }
+            _ => valid.refused += 1,
+        }
+    }
+    valid
+}

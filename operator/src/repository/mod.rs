@@ -1,0 +1,44 @@
+//! `Repository`: a source of packages of a broker.
+
+mod dereference;
+mod status;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::sync::Arc;
+
+use kube::{Resource, runtime::controller::Action};
+use package_broker_crds::{PackageBroker, Repository};
+use package_broker_kinds::SecretData;
+
+use self::dereference::Named;
+use crate::{context::Context, error::ReconcileError, refusal::Refusal};
+
+/// Says how it stands with a repository. What makes it be served is the reconcile of its broker, which takes in all of
+/// its repositories at once.
+pub(crate) async fn reconcile(
+    repository: Arc<Repository>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    if repository.meta().deletion_timestamp.is_some() {
+        return Ok(context.backoffs.settled(repository.as_ref()));
+    }
+    let found = dereference::dereference(&repository, &context).await?;
+    let verdict = validate::validate(&repository, &found);
+    status::write(&repository, &found, verdict, &context).await
+}
+
+/// Whether a repository can be used, and its credentials if it has any.
+pub(crate) async fn judge(
+    repository: &Repository,
+    broker: &PackageBroker,
+    context: &Context,
+) -> Result<Result<Option<SecretData>, Refusal>, ReconcileError> {
+    let secret = dereference::secret(repository, context).await?;
+    let judged = validate::judge(repository, broker, &secret);
+    Ok(judged.map(|()| match secret {
+        Named::Found(data) => Some(data),
+        Named::None | Named::Missing => None,
+    }))
+}

@@ -1,0 +1,97 @@
+//! What is said of a `Repository`.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{ResourceExt, runtime::controller::Action};
+use package_broker_crds::{
+    ConditionType, RECONCILE_REQUESTED_AT, Reason, Repository, RepositoryStatus,
+};
+
+use super::dereference::Found;
+use crate::{
+    context::Context,
+    error::ReconcileError,
+    package_broker::build::sync_request,
+    runtime::{
+        conditions::{Fact, Verdict, conditions},
+        live::LiveRepository,
+        status,
+    },
+};
+
+/// Writes it. Whoever is not ready is looked at again when its broker says something new of it.
+pub(super) async fn write(
+    repository: &Repository,
+    found: &Found,
+    verdict: Verdict,
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    let name = repository.name_any();
+    let live = found.live.as_ref().and_then(|live| live.repository(&name));
+    let before = repository.status.as_ref();
+    let now = put(repository, live, &verdict);
+    if status::write(&context.client, repository, before, &now).await? {
+        let before = before.map_or(&[][..], |status| &status.conditions);
+        context
+            .events
+            .tell(repository, before, &now.conditions)
+            .await;
+    }
+    Ok(context.backoffs.settled(repository))
+}
+
+fn put(
+    repository: &Repository,
+    live: Option<&LiveRepository>,
+    verdict: &Verdict,
+) -> RepositoryStatus {
+    let generation = repository.metadata.generation;
+    let before = repository.status.clone().unwrap_or_default();
+    let last = live.and_then(|live| live.last_sync.as_ref());
+    let synced = last.map(|last| Fact {
+        type_: ConditionType::Synced,
+        holds: last.error.is_none(),
+        reason: match last.error {
+            None => Reason::Succeeded,
+            Some(_) => Reason::SyncFailed,
+        },
+        message: last
+            .error
+            .clone()
+            .unwrap_or_else(|| "the last sync succeeded".to_owned()),
+    });
+    let succeeded = last.filter(|last| last.error.is_none());
+    let succeeded = succeeded.map(|last| whole_second(last.started));
+    let asked = sync_request(repository);
+    let is_handled = asked.is_none() || live.is_some_and(|live| live.handled_sync_request == asked);
+    let facts: Vec<Fact> = synced.into_iter().collect();
+    RepositoryStatus {
+        observed_generation: generation,
+        conditions: conditions(
+            &before.conditions,
+            generation,
+            verdict,
+            &facts,
+            Timestamp::now(),
+        ),
+        last_handled_reconcile_at: if is_handled {
+            repository
+                .annotations()
+                .get(RECONCILE_REQUESTED_AT)
+                .cloned()
+        } else {
+            before.last_handled_reconcile_at
+        },
+        last_sync_time: succeeded.or(before.last_sync_time),
+        packages: live.map(|live| live.packages).or(before.packages),
+        versions: live.map(|live| live.versions).or(before.versions),
+        skipped: live
+            .and_then(|live| i32::try_from(live.skipped.len()).ok())
+            .or(before.skipped),
+    }
+}
+
+/// Times in Kubernetes have no fractions.
+fn whole_second(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}

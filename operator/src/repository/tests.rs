@@ -1,0 +1,149 @@
+//! How it stands with a repository, from what was found.
+
+use std::sync::Arc;
+
+use package_broker_crds::{PackageBroker, Reason, Repository};
+use package_broker_kinds::SecretData;
+use serde_json::{Value, json};
+
+use super::{
+    dereference::{Found, Named},
+    validate::validate,
+};
+use crate::runtime::{
+    conditions::Verdict,
+    live::{Live, LiveRepository},
+};
+
+fn repository(spec: &Value) -> Repository {
+    let mut object = json!({
+        "apiVersion": "package.broker/v1alpha1", "kind": "Repository",
+        "metadata": {"name": "lib", "namespace": "team", "generation": 2},
+        "spec": {"brokerRef": {"name": "main"}, "type": "git", "url": "https://git.example.com/acme/lib.git"},
+    });
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        object["spec"][field] = value.clone();
+    }
+    serde_json::from_value(object).unwrap()
+}
+
+fn broker(spec: &Value) -> Arc<PackageBroker> {
+    let object = json!({
+        "apiVersion": "package.broker/v1alpha1", "kind": "PackageBroker",
+        "metadata": {"name": "main", "namespace": "team"}, "spec": spec,
+    });
+    Arc::new(serde_json::from_value(object).unwrap())
+}
+
+/// What a broker says of the repository.
+fn live(said: &Value) -> Arc<Live> {
+    let mut repository = json!({"name": "lib", "generation": 2, "packages": 1, "versions": 3});
+    for (field, value) in said.as_object().into_iter().flatten() {
+        repository[field] = value.clone();
+    }
+    let repository: LiveRepository = serde_json::from_value(repository).unwrap();
+    Arc::new(Live {
+        repositories: vec![repository],
+        ..Live::default()
+    })
+}
+
+fn found(said: &Value) -> Found {
+    Found {
+        broker: Some(broker(&json!({}))),
+        live: Some(live(said)),
+        ..Found::default()
+    }
+}
+
+fn synced(error: Option<&str>, lasting: bool) -> Value {
+    json!({"lastSync": {"started": "2026-01-01T00:00:00Z", "seconds": 1.5, "error": error, "lasting": lasting}})
+}
+
+fn reason(verdict: &Verdict) -> (&'static str, Option<Reason>) {
+    match verdict {
+        Verdict::Ready(_) => ("Ready", None),
+        Verdict::Progressing(reason, _) => ("Progressing", Some(*reason)),
+        Verdict::Retrying(reason, _) => ("Retrying", Some(*reason)),
+        Verdict::Stalled(reason, _) => ("Stalled", Some(*reason)),
+        Verdict::Suspended => ("Suspended", None),
+    }
+}
+
+#[test]
+fn each_state_has_its_verdict() {
+    let plain = json!({});
+    let secured = json!({"credentialsSecretRef": {"name": "gitlab"}});
+    let local = json!({"url": "file:///srv/git/lib.git"});
+    let of_secret = |secret: Named| Found {
+        secret,
+        ..found(&synced(None, false))
+    };
+    let wrong = SecretData::from([("username".to_owned(), b"ci".to_vec().into())]);
+    let right = SecretData::from([("token".to_owned(), b"x".to_vec().into())]);
+    for (spec, found, expected) in [
+        (
+            &plain,
+            Found::default(),
+            ("Progressing", Some(Reason::NotFound)),
+        ),
+        (&local, found(&plain), ("Stalled", Some(Reason::NotAllowed))),
+        (
+            &secured,
+            of_secret(Named::Missing),
+            ("Progressing", Some(Reason::SecretNotFound)),
+        ),
+        (
+            &secured,
+            of_secret(Named::Found(wrong)),
+            ("Stalled", Some(Reason::InvalidSecret)),
+        ),
+        (&secured, of_secret(Named::Found(right)), ("Ready", None)),
+        (
+            &json!({"suspend": true}),
+            found(&synced(None, false)),
+            ("Suspended", None),
+        ),
+        (
+            &plain,
+            Found {
+                live: None,
+                ..found(&plain)
+            },
+            ("Progressing", Some(Reason::DependencyNotReady)),
+        ),
+        (
+            &plain,
+            found(&json!({"generation": 1})),
+            ("Progressing", Some(Reason::DependencyNotReady)),
+        ),
+        (
+            &plain,
+            found(&plain),
+            ("Progressing", Some(Reason::Progressing)),
+        ),
+        (
+            &plain,
+            found(&synced(Some("no answer"), false)),
+            ("Retrying", Some(Reason::SyncFailed)),
+        ),
+        (
+            &plain,
+            found(&synced(Some("no list"), true)),
+            ("Stalled", Some(Reason::SyncFailed)),
+        ),
+        (&plain, found(&synced(None, false)), ("Ready", None)),
+    ] {
+        let verdict = validate(&repository(spec), &found);
+        assert_eq!(reason(&verdict), expected, "{spec} {found:?}");
+    }
+}
+
+#[test]
+fn what_is_served_is_counted() {
+    let verdict = validate(&repository(&json!({})), &found(&synced(None, false)));
+    assert_eq!(
+        verdict,
+        Verdict::Ready("1 package and 3 versions are served".to_owned())
+    );
+}

@@ -1,0 +1,113 @@
+//! Whether a `Repository` can be used, and how it goes. Pure: no client.
+
+use kube::ResourceExt;
+use package_broker_crds::{PackageBroker, Reason, Repository};
+use package_broker_kinds::{credentials, egress};
+
+use super::dereference::{Found, Named};
+use crate::{
+    refusal::Refusal,
+    runtime::{
+        conditions::Verdict,
+        live::{LastSync, LiveRepository},
+    },
+};
+
+/// How it stands with it.
+pub(super) fn validate(repository: &Repository, found: &Found) -> Verdict {
+    let namespace = repository.namespace().unwrap_or_default();
+    let name = repository.spec.broker_ref.name.as_str();
+    let Some(broker) = &found.broker else {
+        return Verdict::Progressing(
+            Reason::NotFound,
+            format!(
+                "spec.brokerRef.name: there is no PackageBroker \"{name}\" in namespace {namespace}; create it, or name one that is there"
+            ),
+        );
+    };
+    if let Err(refusal) = judge(repository, broker, &found.secret) {
+        return refusal.verdict();
+    }
+    if repository.spec.suspend {
+        return Verdict::Suspended;
+    }
+    let live = found.live.as_ref();
+    let live = live.and_then(|live| live.repository(&repository.name_any()));
+    let generation = repository.metadata.generation;
+    match live.filter(|live| live.generation == generation) {
+        Some(live) => judge_sync(live),
+        None => Verdict::Progressing(
+            Reason::DependencyNotReady,
+            format!("waiting until PackageBroker \"{name}\" has taken it up"),
+        ),
+    }
+}
+
+fn judge_sync(live: &LiveRepository) -> Verdict {
+    match &live.last_sync {
+        None => Verdict::Progressing(Reason::Progressing, "the first sync is running".to_owned()),
+        Some(LastSync { error: None, .. }) => Verdict::Ready(format!(
+            "{} and {} are served",
+            counted(live.packages.into(), "package"),
+            counted(live.versions, "version"),
+        )),
+        Some(LastSync {
+            error: Some(error),
+            lasting,
+            ..
+        }) => {
+            let message = format!("the last sync failed: {error}");
+            if *lasting {
+                Verdict::Stalled(Reason::SyncFailed, message)
+            } else {
+                Verdict::Retrying(Reason::SyncFailed, message)
+            }
+        }
+    }
+}
+
+fn counted(number: i64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// Whether it can be used under this broker and with this Secret.
+///
+/// # Errors
+/// The first mistake.
+pub(super) fn judge(
+    repository: &Repository,
+    broker: &PackageBroker,
+    secret: &Named,
+) -> Result<(), Refusal> {
+    if let Some(refused) = egress::refused(&repository.spec, &broker.spec.egress).first() {
+        let field = refused.path.join(".");
+        let message = format!("{field} {}; {}", refused.message, refused.fix);
+        return Err(Refusal::new(Reason::NotAllowed, message));
+    }
+    let reference = repository.spec.credentials_secret_ref.as_ref();
+    let name = reference.map_or("", |reference| reference.name.as_str());
+    let field = "spec.credentialsSecretRef.name";
+    let data = match secret {
+        Named::None => return Ok(()),
+        Named::Found(data) => data,
+        Named::Missing => {
+            let namespace = repository.namespace().unwrap_or_default();
+            let message = format!(
+                "{field}: there is no Secret \"{name}\" in namespace {namespace}; create it, or name one that is there"
+            );
+            return Err(Refusal::new(Reason::SecretNotFound, message));
+        }
+    };
+    let spec = &repository.spec;
+    match credentials::check(spec.type_, &spec.url, data).first() {
+        None => Ok(()),
+        Some(mistake) => {
+            let key = mistake.key.as_ref();
+            let key = key.map(|key| format!(": key {key}")).unwrap_or_default();
+            let (said, fix) = (&mistake.message, &mistake.fix);
+            let message = format!("{field}: Secret \"{name}\"{key} {said}; {fix}");
+            Err(Refusal::new(Reason::InvalidSecret, message))
+        }
+    }
+}

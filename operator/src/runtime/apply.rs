@@ -1,0 +1,85 @@
+//! Writes to the API server: server-side apply, and only of what is not so already.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+};
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+/// Who owns the fields that the operator sets.
+pub(crate) const MANAGER: &str = "package-broker-operator";
+
+/// Applies objects, and remembers what they looked like.
+pub(crate) struct Applier {
+    client: Client,
+    applied: Mutex<HashMap<String, Applied>>,
+}
+
+/// What was applied last, and which version of the object that made.
+#[derive(Clone, PartialEq, Eq)]
+struct Applied {
+    digest: [u8; 32],
+    version: Option<String>,
+}
+
+impl Applier {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            applied: Mutex::default(),
+        }
+    }
+
+    /// Makes the object be as described. Nothing is asked of the API server if that was applied before and the object
+    /// still has the version, `present`, that came of it.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub(crate) async fn apply<K>(
+        &self,
+        object: &K,
+        present: Option<String>,
+    ) -> Result<(), kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let namespace = object.namespace().unwrap_or_default();
+        let name = object.name_any();
+        let key = format!("{}/{namespace}/{name}", K::kind(&()));
+        let text = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+        let digest = Sha256::digest(&text).into();
+        if present.is_some()
+            && self.known(&key)
+                == Some(Applied {
+                    digest,
+                    version: present,
+                })
+        {
+            return Ok(());
+        }
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+        let params = PatchParams::apply(MANAGER).force();
+        let made = api.patch(&name, &params, &Patch::Apply(object)).await?;
+        let version = made.resource_version();
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        applied.insert(key, Applied { digest, version });
+        Ok(())
+    }
+
+    fn known(&self, key: &str) -> Option<Applied> {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        applied.get(key).cloned()
+    }
+}

@@ -1,0 +1,133 @@
+//! What running brokers say of themselves: the answers of their `/status`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// How long a broker may take to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The largest answer that is read, in bytes.
+const LARGEST: usize = 32 << 20;
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Live {
+    pub(crate) version: String,
+    /// What is wrong with what the broker was given.
+    pub(crate) manifests: Option<String>,
+    pub(crate) repositories: Vec<LiveRepository>,
+    pub(crate) access_tokens: Vec<LiveToken>,
+}
+
+/// A repository as it is in force.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LiveRepository {
+    pub(crate) name: String,
+    pub(crate) generation: Option<i64>,
+    pub(crate) packages: i32,
+    pub(crate) versions: i64,
+    #[serde(default)]
+    pub(crate) skipped: Vec<serde::de::IgnoredAny>,
+    pub(crate) last_sync: Option<LastSync>,
+    pub(crate) handled_sync_request: Option<String>,
+}
+
+/// How the last sync went.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct LastSync {
+    pub(crate) started: Timestamp,
+    pub(crate) error: Option<String>,
+    pub(crate) lasting: bool,
+}
+
+/// A token that is taken.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct LiveToken {
+    pub(crate) name: String,
+    pub(crate) generation: Option<i64>,
+    pub(crate) fingerprint: String,
+}
+
+impl Live {
+    /// What it says of a repository.
+    pub(crate) fn repository(&self, name: &str) -> Option<&LiveRepository> {
+        self.repositories.iter().find(|live| live.name == name)
+    }
+
+    /// What it says of a token.
+    pub(crate) fn token(&self, name: &str) -> Option<&LiveToken> {
+        self.access_tokens.iter().find(|live| live.name == name)
+    }
+}
+
+/// No answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    #[error("the broker does not answer")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the broker's answer is not what it should be: {0}")]
+    Unreadable(String),
+}
+
+/// The last answers, by namespace and name of the broker.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    client: reqwest::Client,
+    last: Mutex<HashMap<(String, String), Arc<Live>>>,
+}
+
+impl Answers {
+    pub(crate) fn new(client: reqwest::Client) -> Self {
+        Self {
+            client,
+            last: Mutex::default(),
+        }
+    }
+
+    /// The last answer of a broker.
+    pub(crate) fn last(&self, namespace: &str, name: &str) -> Option<Arc<Live>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Asks a broker. Also what its last answer was before.
+    pub(crate) async fn ask(
+        &self,
+        namespace: &str,
+        name: &str,
+        url: &str,
+    ) -> Result<(Arc<Live>, Option<Arc<Live>>), AskError> {
+        let live = Arc::new(self.fetch(url).await?);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), name.to_owned());
+        let before = last.insert(key, Arc::clone(&live));
+        Ok((live, before))
+    }
+
+    /// A broker that is gone says nothing any more.
+    pub(crate) fn forget(&self, namespace: &str, name: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    async fn fetch(&self, url: &str) -> Result<Live, AskError> {
+        let asked = self.client.get(url).timeout(LIMIT).send().await;
+        let answer = asked.and_then(reqwest::Response::error_for_status);
+        let mut answer = answer.map_err(AskError::Unreachable)?;
+        let mut text = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(AskError::Unreachable)? {
+            text.extend(chunk);
+            if text.len() > LARGEST {
+                return Err(AskError::Unreadable("it is larger than 32 MiB".to_owned()));
+            }
+        }
+        serde_json::from_slice(&text).map_err(|error| AskError::Unreadable(error.to_string()))
+    }
+}

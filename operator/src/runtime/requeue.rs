@@ -1,0 +1,92 @@
+//! When an object is looked at again that is not as it should be.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use kube::{runtime::controller::Action, runtime::reflector::Lookup};
+
+/// The first wait after a failure; it doubles with each further one.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_mins(15);
+/// Between two looks at what is as it should be, but may stop being so without a word.
+const WATCH: Duration = Duration::from_secs(15);
+/// Between two looks at what is on its way and tells nobody when it is there.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Failures in a row, by object.
+#[derive(Debug, Default)]
+pub(crate) struct Backoffs {
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Backoffs {
+    /// After a failure.
+    pub(crate) fn failed<K>(&self, object: &K) -> Action
+    where
+        K: Lookup,
+    {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(key(object)).or_default();
+        *count += 1;
+        Action::requeue(jittered(wait(*count)))
+    }
+
+    /// After a look that found all well, or nothing that time could cure: a change brings the next one.
+    pub(crate) fn settled<K: Lookup>(&self, object: &K) -> Action {
+        self.forget(object);
+        Action::await_change()
+    }
+
+    /// After a look at something that is on its way.
+    pub(crate) fn poll<K: Lookup>(&self, object: &K) -> Action {
+        self.forget(object);
+        Action::requeue(POLL)
+    }
+
+    /// After a look at something that is well, and does not say so by itself when it is no longer.
+    pub(crate) fn watch<K: Lookup>(&self, object: &K) -> Action {
+        self.forget(object);
+        Action::requeue(jittered(WATCH))
+    }
+
+    fn forget<K: Lookup>(&self, object: &K) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(&key(object));
+    }
+}
+
+fn key<K: Lookup>(object: &K) -> String {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name().unwrap_or_default();
+    format!("{namespace}/{name}")
+}
+
+fn wait(failures: u32) -> Duration {
+    FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(LONGEST)
+}
+
+/// Between half and all of it: those that failed together do not try again together.
+fn jittered(wait: Duration) -> Duration {
+    let mut random = [0u8; 2];
+    // Without random numbers there is no jitter; nothing else depends on it.
+    let _ = getrandom::fill(&mut random);
+    let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+    wait.mul_f64(0.5 + share / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_their_bound() {
+        let waits = [1, 2, 3, 40].map(wait).map(|wait| wait.as_secs());
+        assert_eq!(waits, [1, 2, 4, 900]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Watches: each on its own, with its own backoff, so that one that fails holds up no other.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    marker::PhantomData,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{Stream, StreamExt, stream};
+use kube::{
+    Api, Resource,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::Notify, task::JoinSet};
+
+use super::health::Progress;
+
+/// Objects that are to be looked at, by namespace and name. Each is there once, however often it was asked for: nothing
+/// piles up while nobody looks.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<BTreeSet<(String, String)>>,
+    more: Notify,
+}
+
+/// Has objects looked at.
+#[derive(Debug)]
+pub(crate) struct Trigger<K>(Arc<Queue>, PhantomData<fn(K)>);
+
+impl<K> Clone for Trigger<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0), PhantomData)
+    }
+}
+
+/// What a trigger reaches.
+#[derive(Debug)]
+pub(crate) struct Wanted<K>(Arc<Queue>, PhantomData<fn() -> K>);
+
+impl<K: Resource<DynamicType = ()>> Trigger<K> {
+    /// A trigger, and what it reaches.
+    pub(crate) fn new() -> (Self, Wanted<K>) {
+        let queue = Arc::<Queue>::default();
+        (
+            Self(Arc::clone(&queue), PhantomData),
+            Wanted(queue, PhantomData),
+        )
+    }
+
+    /// Has an object looked at.
+    pub(crate) fn look_at(&self, name: &str, namespace: &str) {
+        let mut waiting = lock(&self.0.waiting);
+        waiting.insert((namespace.to_owned(), name.to_owned()));
+        drop(waiting);
+        self.0.more.notify_one();
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + 'static> Wanted<K> {
+    /// The objects, as they are asked for. It never ends.
+    pub(crate) fn stream(self) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
+        stream::unfold(self, |wanted| async {
+            loop {
+                let next = lock(&wanted.0.waiting).pop_first();
+                if let Some((namespace, name)) = next {
+                    let object = ObjectRef::new(&name).within(&namespace);
+                    return Some((object, wanted));
+                }
+                wanted.0.more.notified().await;
+            }
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Watches all objects that an API shows: keeps them in a store, and tells `seen` of each that came, changed or went.
+pub(crate) fn watch<K>(
+    tasks: &mut JoinSet<()>,
+    api: Api<K>,
+    config: watcher::Config,
+    progress: Progress,
+    seen: impl Fn(&K) + Send + 'static,
+) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let events = watcher(api, config)
+        .default_backoff()
+        .modify(|object| {
+            // Half of what metadata takes, and nobody here reads it.
+            object.meta_mut().managed_fields = None;
+        })
+        .reflect(writer)
+        .inspect(move |event| match event {
+            Ok(_) => progress.made(),
+            Err(error) => progress.failed(error),
+        })
+        .touched_objects();
+    tasks.spawn(async move {
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            if let Ok(object) = event {
+                seen(&object);
+            }
+        }
+    });
+    store
+}
+
+#[cfg(test)]
+mod tests {
+    use package_broker_crds::Repository;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_asked_for_twice_is_looked_at_once() {
+        let (trigger, wanted) = Trigger::<Repository>::new();
+        for _ in 0..1_000 {
+            trigger.look_at("a", "team");
+            trigger.look_at("b", "team");
+        }
+        let mut stream = std::pin::pin!(wanted.stream());
+        let mut names = Vec::new();
+        for _ in 0..2 {
+            names.push(stream.next().await.unwrap().name);
+        }
+        assert_eq!(names, ["a", "b"]);
+        assert!(futures::poll!(stream.next()).is_pending());
+        trigger.look_at("a", "team");
+        assert_eq!(stream.next().await.unwrap().name, "a");
+    }
+}

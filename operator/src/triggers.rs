@@ -1,0 +1,214 @@
+//! Which changes have which objects looked at.
+
+use std::fmt::Debug;
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        core::v1::{PersistentVolumeClaim, Secret, Service},
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{reflector::Store, watcher},
+};
+use package_broker_crds::{AccessToken, PackageBroker, Repository};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use crate::{
+    access_token,
+    children::{Children, INSTANCE, MANAGED_BY, OPERATOR},
+    runtime::{
+        health::Health,
+        watches::{Trigger, watch},
+    },
+};
+
+/// What watches are made with.
+pub(crate) struct Watches<'a> {
+    client: Client,
+    /// All namespaces, if none is named.
+    namespace: Option<String>,
+    health: &'a Health,
+    tasks: &'a mut JoinSet<()>,
+}
+
+impl<'a> Watches<'a> {
+    pub(crate) fn new(
+        client: Client,
+        namespace: Option<String>,
+        health: &'a Health,
+        tasks: &'a mut JoinSet<()>,
+    ) -> Self {
+        Self {
+            client,
+            namespace,
+            health,
+            tasks,
+        }
+    }
+
+    fn start<K>(
+        &mut self,
+        kind: &'static str,
+        config: watcher::Config,
+        seen: impl Fn(&K) + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        let progress = self.health.watch(kind);
+        let client = self.client.clone();
+        let api = match &self.namespace {
+            None => Api::all(client),
+            Some(namespace) => Api::namespaced(client, namespace),
+        };
+        watch(self.tasks, api, config, progress, seen)
+    }
+}
+
+/// Who is looked at because of whom.
+#[derive(Clone)]
+pub(crate) struct Triggers {
+    pub(crate) broker: Trigger<PackageBroker>,
+    pub(crate) repository: Trigger<Repository>,
+    pub(crate) token: Trigger<AccessToken>,
+}
+
+/// What users declare, as it is now.
+pub(crate) type Stores = (Store<PackageBroker>, Store<Repository>, Store<AccessToken>);
+
+impl Triggers {
+    /// Starts all watches.
+    pub(crate) fn watch_all(&self, mut watches: Watches<'_>) -> (Stores, Children) {
+        let all = watcher::Config::default;
+        let ours = || all().labels(&format!("{MANAGED_BY}={OPERATOR}"));
+        let me = self.clone();
+        let repositories = watches.start("Repository", all(), move |repository: &Repository| {
+            let namespace = repository.namespace().unwrap_or_default();
+            me.repository.look_at(&repository.name_any(), &namespace);
+            me.broker
+                .look_at(repository.spec.broker_ref.name.as_str(), &namespace);
+        });
+        let me = self.clone();
+        let tokens = watches.start("AccessToken", all(), move |token: &AccessToken| {
+            let namespace = token.namespace().unwrap_or_default();
+            me.token.look_at(&token.name_any(), &namespace);
+            me.broker
+                .look_at(token.spec.broker_ref.name.as_str(), &namespace);
+        });
+        let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
+        let brokers = watches.start("PackageBroker", all(), move |broker: &PackageBroker| {
+            me.broker_seen(broker, &of, &to);
+        });
+        let me = self.clone();
+        let deployments = watches.start("Deployment", ours(), move |child: &Deployment| {
+            me.child_seen(child);
+        });
+        let me = self.clone();
+        let services = watches.start(
+            "Service",
+            ours(),
+            move |child: &PartialObjectMeta<Service>| me.child_seen(child),
+        );
+        let me = self.clone();
+        let volumes = watches.start(
+            "PersistentVolumeClaim",
+            ours(),
+            move |child: &PartialObjectMeta<PersistentVolumeClaim>| me.child_seen(child),
+        );
+        let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
+        let secrets = watches.start(
+            "Secret",
+            all(),
+            move |secret: &PartialObjectMeta<Secret>| {
+                me.secret_seen(secret, &of, &to);
+            },
+        );
+        let children = Children {
+            deployments,
+            services,
+            volumes,
+            secrets,
+        };
+        ((brokers, repositories, tokens), children)
+    }
+
+    /// Whoever belongs to a broker waits for it.
+    fn broker_seen(
+        &self,
+        broker: &PackageBroker,
+        repositories: &Store<Repository>,
+        tokens: &Store<AccessToken>,
+    ) {
+        let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
+        self.broker.look_at(&name, &namespace);
+        for repository in repositories.state() {
+            if repository.namespace().as_deref() == Some(&namespace)
+                && repository.spec.broker_ref.name.as_str() == name
+            {
+                self.repository.look_at(&repository.name_any(), &namespace);
+            }
+        }
+        for token in tokens.state() {
+            if token.namespace().as_deref() == Some(&namespace)
+                && token.spec.broker_ref.name.as_str() == name
+            {
+                self.token.look_at(&token.name_any(), &namespace);
+            }
+        }
+    }
+
+    /// A child of a broker was changed, by us or by somebody else.
+    fn child_seen<K: Resource<DynamicType = ()>>(&self, child: &K) {
+        if let Some(broker) = child.labels().get(INSTANCE) {
+            self.broker
+                .look_at(broker, &child.namespace().unwrap_or_default());
+        }
+    }
+
+    /// A Secret came, changed or went: one of ours, or one that somebody names.
+    fn secret_seen(
+        &self,
+        secret: &PartialObjectMeta<Secret>,
+        repositories: &Store<Repository>,
+        tokens: &Store<AccessToken>,
+    ) {
+        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+        if secret
+            .labels()
+            .get(MANAGED_BY)
+            .is_some_and(|by| by == OPERATOR)
+        {
+            self.child_seen(secret);
+        }
+        for repository in repositories.state() {
+            let reference = repository.spec.credentials_secret_ref.as_ref();
+            if repository.namespace().as_deref() == Some(&namespace)
+                && reference.is_some_and(|reference| reference.name.as_str() == name)
+            {
+                self.repository.look_at(&repository.name_any(), &namespace);
+                self.broker
+                    .look_at(repository.spec.broker_ref.name.as_str(), &namespace);
+            }
+        }
+        for token in tokens.state() {
+            if token.namespace().as_deref() == Some(&namespace)
+                && access_token::secret_of(&token) == name
+            {
+                self.token.look_at(&token.name_any(), &namespace);
+                self.broker
+                    .look_at(token.spec.broker_ref.name.as_str(), &namespace);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `cargo xtask e2e`: the suites that need a cluster.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::{Result, ensure};
+use package_broker_e2e::cluster::{self, Programs};
+
+use crate::{
+    cluster::Place,
+    images,
+    process::{step, watch},
+    setup,
+};
+
+/// Against which cluster.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The kubeconfig of a cluster. Default: one of our own, for as long as the suites run
+    #[arg(long, requires = "image_registry")]
+    kubeconfig: Option<PathBuf>,
+    /// Where that cluster gets our images from: those that `cargo xtask cluster load` makes, pushed there by you
+    #[arg(long, requires = "kubeconfig")]
+    image_registry: Option<String>,
+    /// Leave our own cluster up afterwards
+    #[arg(long)]
+    keep: bool,
+    /// Passed on to the test runner
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Runs them.
+pub(crate) fn e2e(options: &Options) -> Result<()> {
+    setup::packages::ensure(setup::packages::FOR_TESTS)?;
+    setup::debian_sources::ensure()?;
+    let cluster = match (&options.kubeconfig, &options.image_registry) {
+        (Some(kubeconfig), Some(registry)) => Cluster::theirs(kubeconfig.clone(), registry)?,
+        _ => Cluster::ours(options.keep)?,
+    };
+    let mut arguments = vec![
+        "test",
+        "--package",
+        "package-broker-e2e",
+        "--test",
+        "cluster",
+        "--",
+    ];
+    arguments.extend(options.arguments.iter().map(String::as_str));
+    let mut tests = images::static_cargo(&arguments)?;
+    tests.envs(cluster.environment());
+    step("running the suites on a cluster");
+    let result = watch(tests);
+    cluster.end(result)
+}
+
+/// A cluster that suites run on.
+pub(crate) struct Cluster {
+    kubeconfig: PathBuf,
+    registry: String,
+    programs: Programs,
+    /// Ours, to be taken down.
+    place: Option<(Place, bool)>,
+}
+
+impl Cluster {
+    /// One of our own, with our images.
+    pub(crate) fn ours(keep: bool) -> Result<Self> {
+        let archives = images::build()?;
+        let place = Place::of("test")?;
+        crate::cluster::up(&place)?;
+        for archive in &archives {
+            cluster::load(place.folder(), archive)?;
+        }
+        Ok(Self {
+            kubeconfig: place.kubeconfig(),
+            registry: images::REGISTRY.to_owned(),
+            programs: Programs::ensure(&|line| step(line))?,
+            place: Some((place, keep)),
+        })
+    }
+
+    fn theirs(kubeconfig: PathBuf, registry: &str) -> Result<Self> {
+        ensure!(
+            kubeconfig.is_file(),
+            "{} is no kubeconfig",
+            kubeconfig.display()
+        );
+        Ok(Self {
+            kubeconfig,
+            registry: registry.to_owned(),
+            programs: Programs::ensure(&|line| step(line))?,
+            place: None,
+        })
+    }
+
+    /// What tells the suites of it.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut environment = vec![
+            ("E2E_KUBECONFIG", self.kubeconfig.clone().into()),
+            ("E2E_KUBECTL", self.programs.kubectl().into()),
+            ("E2E_HELM", self.programs.helm().into()),
+            ("E2E_REGISTRY", self.registry.clone().into()),
+            ("E2E_TAG", images::TAG.into()),
+        ];
+        if let Some((place, _)) = &self.place {
+            environment.push(("E2E_CLUSTER", place.name().into()));
+        }
+        environment
+    }
+
+    /// Takes it down if it is ours, whatever came of the suites.
+    pub(crate) fn end(self, result: Result<()>) -> Result<()> {
+        match self.place {
+            Some((place, false)) => {
+                let down = crate::cluster::down(&place);
+                result.and(down)
+            }
+            _ => result,
+        }
+    }
+}
