@@ -43,6 +43,8 @@ pub(crate) fn e2e(options: &Options) -> Result<()> {
         "package-broker-e2e",
         "--test",
         "cluster",
+        "--test",
+        "operator",
         "--",
     ];
     arguments.extend(options.arguments.iter().map(String::as_str));

@@ -10,7 +10,7 @@ use super::{Cluster, DNS_SERVICE, NODE_ADDRESS, NODE_NAME, pki::Kubeconfig, serv
 /// The class of the volumes that are there.
 const STORAGE_CLASS: &str = "standard";
 /// How many claims can be bound in the life of a cluster: nothing makes volumes, so they are made ahead.
-const VOLUMES: usize = 60;
+const VOLUMES: usize = 120;
 
 /// Cluster DNS.
 #[derive(Debug, Default)]

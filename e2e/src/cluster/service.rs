@@ -24,7 +24,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts a program whose output goes to `logs/NAME.log` in the folder.
+    /// Starts a program whose output goes to `logs/NAME.log` in the folder, and whose id to `logs/NAME.pid`.
     pub(super) fn start(name: &str, folder: &Path, mut command: Command) -> Result<Self> {
         let logs = folder.join("logs");
         fs::create_dir_all(&logs)?;
@@ -34,9 +34,11 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
+        let group = ChildGroup::spawn(name, command)?;
+        fs::write(logs.join(format!("{name}.pid")), group.id().to_string())?;
         Ok(Self {
             name: name.to_owned(),
-            group: ChildGroup::spawn(name, command)?,
+            group,
             log,
         })
     }

@@ -16,4 +16,5 @@ mod kstatus;
 mod leader;
 mod manifests;
 mod mistakes;
+mod rules;
 mod support;

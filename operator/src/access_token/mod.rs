@@ -15,7 +15,7 @@ use package_broker_core::domain::token::TokenHash;
 use package_broker_crds::AccessToken;
 use secrecy::SecretString;
 
-use crate::{context::Context, error::ReconcileError, refusal::Refusal};
+use crate::{context::Context, error::ReconcileError, refusal::Refusal, runtime::failpoint::reach};
 
 /// A token that can be used, and where it is.
 #[derive(Clone, Debug)]
@@ -38,9 +38,11 @@ pub(crate) async fn reconcile(
         return Ok(context.backoffs.settled(token.as_ref()));
     }
     let found = dereference::dereference(&token, &context).await?;
+    reach("token.dereferenced");
     let valid = validate::validate(&token, &found);
     let wanted = build::build(&token, &found, &valid)?;
     let applied = apply::apply(&token, wanted, valid, &context).await?;
+    reach("token.applied");
     status::write(&token, &found, applied, &context).await
 }
 

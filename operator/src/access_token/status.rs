@@ -14,6 +14,7 @@ use crate::{
     error::ReconcileError,
     runtime::{
         conditions::{Fact, Verdict, conditions},
+        failpoint::reach,
         status,
     },
 };
@@ -43,10 +44,12 @@ pub(super) async fn write(
         fingerprint: made.map(|made| made.hash.fingerprint()),
     };
     if status::write(&context.client, token, before, &status).await? {
+        reach("token.status-written");
         context
             .events
             .tell(token, conditions_before, &status.conditions)
             .await;
+        reach("token.told");
     }
     if verdict.is_unsettled() {
         // Its broker will say so when it takes the token; that another object has the same one, nobody says.

@@ -16,7 +16,10 @@ use super::{
     pods,
 };
 use crate::{
-    children::version, context::Context, error::ReconcileError, runtime::status::is_not_found,
+    children::version,
+    context::Context,
+    error::ReconcileError,
+    runtime::{failpoint::reach, status::is_not_found},
 };
 
 /// What was applied: a status is made of nothing else.
@@ -43,13 +46,18 @@ pub(super) async fn apply(
     let (applier, children) = (&context.applier, &context.children);
     let present = version(&children.secrets, &state.metadata);
     applier.apply(&state, present).await?;
+    reach("broker.state-applied");
     let present = version(&children.volumes, &volume.metadata);
     applier.apply(&volume, present).await?;
+    reach("broker.volume-applied");
     let present = version(&children.services, &service.metadata);
     applier.apply(&service, present).await?;
+    reach("broker.service-applied");
     let present = version(&children.deployments, &deployment.metadata);
     applier.apply(&deployment, present).await?;
+    reach("broker.deployment-applied");
     hurry(broker, &digest, context).await?;
+    reach("broker.pods-marked");
     let namespace = broker.namespace().unwrap_or_default();
     let name = ObjectRef::new(&broker.name_any()).within(&namespace);
     Ok(Applied {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use kube::{Resource, runtime::controller::Action};
 use package_broker_crds::PackageBroker;
 
-use crate::{context::Context, error::ReconcileError};
+use crate::{context::Context, error::ReconcileError, runtime::failpoint::reach};
 
 /// Brings an installation to what its spec says.
 pub(crate) async fn reconcile(
@@ -30,6 +30,7 @@ pub(crate) async fn reconcile(
 
 async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, ReconcileError> {
     let found = dereference::dereference(broker, context).await?;
+    reach("broker.dereferenced");
     let valid = validate::validate(found);
     let objects = build::build(broker, &valid, &context.images)?;
     let applied = apply::apply(broker, objects, context).await?;

@@ -19,6 +19,7 @@ use crate::{
     error::ReconcileError,
     runtime::{
         conditions::{Fact, Verdict, conditions, find},
+        failpoint::reach,
         live::{AskError, Live},
         status,
     },
@@ -95,6 +96,9 @@ pub(super) async fn write(
         Ok(()) => Some(ask(broker, context).await),
         Err(_) => None,
     };
+    if live.is_some() {
+        reach("broker.asked");
+    }
     let verdict = verdict(broker, &applied, &availability, live.as_ref());
     let (holds, reason, message) = match &availability {
         Ok(()) => (true, Reason::Succeeded, "the pod serves".to_owned()),
@@ -273,8 +277,10 @@ async fn tell(
 ) -> Result<(), ReconcileError> {
     let before = broker.status.as_ref();
     if status::write(&context.client, broker, before, now).await? {
+        reach("broker.status-written");
         let before = before.map_or(&[][..], |status| &status.conditions);
         context.events.tell(broker, before, &now.conditions).await;
+        reach("broker.told");
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use package_broker_crds::{PackageBroker, Repository};
 use package_broker_kinds::SecretData;
 
 use self::dereference::Named;
-use crate::{context::Context, error::ReconcileError, refusal::Refusal};
+use crate::{context::Context, error::ReconcileError, refusal::Refusal, runtime::failpoint::reach};
 
 /// Says how it stands with a repository. What makes it be served is the reconcile of its broker, which takes in all of
 /// its repositories at once.
@@ -25,6 +25,7 @@ pub(crate) async fn reconcile(
         return Ok(context.backoffs.settled(repository.as_ref()));
     }
     let found = dereference::dereference(&repository, &context).await?;
+    reach("repository.dereferenced");
     let verdict = validate::validate(&repository, &found);
     status::write(&repository, &found, verdict, &context).await
 }

@@ -14,6 +14,7 @@ use crate::{
     package_broker::build::sync_request,
     runtime::{
         conditions::{Fact, Verdict, conditions},
+        failpoint::reach,
         live::LiveRepository,
         status,
     },
@@ -31,11 +32,13 @@ pub(super) async fn write(
     let before = repository.status.as_ref();
     let now = put(repository, live, &verdict);
     if status::write(&context.client, repository, before, &now).await? {
+        reach("repository.status-written");
         let before = before.map_or(&[][..], |status| &status.conditions);
         context
             .events
             .tell(repository, before, &now.conditions)
             .await;
+        reach("repository.told");
     }
     Ok(context.backoffs.settled(repository))
 }

@@ -1,11 +1,11 @@
-//! Places where a test ends the process: with the feature `failpoints`, and only then.
+//! Places where a test ends the process: in programs that are built for tests, and in no other.
 //!
 //! Between any two calls that wait for something, the machine may go. Each such place has a name; a process that is told
-//! a name in `FAILPOINT` ends there, as if it were killed.
+//! a name in `FAILPOINT` ends there, as if it were killed. `FAILPOINT=list` has it print all names.
 
 /// Every place, in the order in which a registry comes about. The suites go through all of them.
-#[cfg(feature = "failpoints")]
-pub(crate) const ALL: &[&str] = &[
+#[cfg(debug_assertions)]
+const ALL: &[&str] = &[
     "token.dereferenced",
     "token.applied",
     "token.status-written",
@@ -24,10 +24,19 @@ pub(crate) const ALL: &[&str] = &[
     "repository.told",
 ];
 
+/// Prints the list, if that is what was asked for.
+#[cfg(debug_assertions)]
+pub(crate) fn list() {
+    if std::env::var("FAILPOINT").is_ok_and(|wanted| wanted == "list") {
+        println!("{}", ALL.join("\n"));
+        std::process::exit(0);
+    }
+}
+
 /// Ends the process if it was told to end here.
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 pub(crate) fn reach(name: &'static str) {
-    debug_assert!(ALL.contains(&name), "{name} is not in the list");
+    assert!(ALL.contains(&name), "{name} is not in the list");
     if std::env::var("FAILPOINT").is_ok_and(|wanted| wanted == name) {
         eprintln!("failpoint {name}");
         std::process::exit(137);
@@ -35,5 +44,9 @@ pub(crate) fn reach(name: &'static str) {
 }
 
 /// Nothing, in a program that people run.
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(debug_assertions))]
+pub(crate) fn list() {}
+
+/// Nothing, in a program that people run.
+#[cfg(not(debug_assertions))]
 pub(crate) fn reach(_: &'static str) {}

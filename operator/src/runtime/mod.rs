@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod conditions;
 pub(crate) mod events;
+pub(crate) mod failpoint;
 pub(crate) mod health;
 pub(crate) mod leader;
 pub(crate) mod live;

@@ -1,0 +1,20 @@
+//! The operator as a process of its own beside a cluster: killed where it hurts, cut off, and on its own again.
+//!
+//! Before that, the operator that other suites installed is uninstalled: what users have must stay.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod faults;
+#[path = "../cluster/kstatus.rs"]
+mod kstatus;
+#[expect(dead_code, reason = "shared with the suites that use more of it")]
+#[path = "../cluster/manifests.rs"]
+mod manifests;
+mod process;
+#[expect(dead_code, reason = "shared with the suites that use more of it")]
+#[path = "../cluster/support.rs"]
+mod support;
