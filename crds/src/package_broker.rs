@@ -30,6 +30,8 @@ use crate::{
     status = "PackageBrokerStatus",
     doc = "A private Composer registry: one URL that serves the packages of all its Repositories.",
     validation = short_name_rule(),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("the name is also that of a Service; use lower case letters, digits and -, beginning with a letter"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),

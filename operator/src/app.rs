@@ -47,6 +47,8 @@ use crate::{
 const BROKERS_AT_ONCE: u16 = 4;
 const REPOSITORIES_AT_ONCE: u16 = 16;
 const TOKENS_AT_ONCE: u16 = 32;
+/// How long reconciles may take to end. The Lease is not renewed meanwhile, and must outlast it.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// Runs until SIGTERM or SIGINT, then lets reconciles end. Of several, one works; the others watch, to take over at once.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -101,7 +103,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     tracing::info!("shutting down");
     stop.cancel();
-    while controllers.join_next().await.is_some() {}
+    let drained = async { while controllers.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some reconciles were cut off; whoever leads next goes on with them");
+        controllers.abort_all();
+    }
     if let Some(candidate) = &mut candidate {
         candidate.release().await;
     }

@@ -144,11 +144,17 @@ pub(crate) fn up(place: &Place) -> Result<()> {
     setup::packages::ensure(setup::packages::FOR_CLUSTER)?;
     Programs::ensure(&|line| step(line))?;
     let began = Instant::now();
+    // Not to ours: whoever reads what this process says would wait for the end of the cluster.
+    let troubles = place.pid.with_extension("log");
+    if let Some(folder) = troubles.parent() {
+        fs::create_dir_all(folder)?;
+    }
     let mut keeper = Command::new(std::env::current_exe()?);
     keeper
         .args(["cluster", "--name", &place.name, "serve"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(fs::File::create(&troubles)?)
         // Ctrl-C here is not for it.
         .process_group(0);
     let mut keeper = keeper
@@ -166,7 +172,8 @@ pub(crate) fn up(place: &Place) -> Result<()> {
     }
     if !is_ready {
         let status = keeper.wait()?;
-        bail!("the cluster did not come up ({status})");
+        let said = fs::read_to_string(&troubles).unwrap_or_default();
+        bail!("the cluster did not come up ({status}): {said}");
     }
     println!(
         "    up in {:.0} s; use it with\n    export KUBECONFIG={}",

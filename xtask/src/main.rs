@@ -1,5 +1,5 @@
 //! The one front door of this repository: `cargo xtask demo | test | lint | crds | docs | bench |
-//! cluster | e2e`.
+//! cluster | e2e | images`.
 //!
 //! Each command says what it does while it does it, keeps what it downloads in a cache outside
 //! the repository, and ends every process it started, also on failure and on Ctrl-C.
@@ -14,6 +14,7 @@ mod e2e;
 mod images;
 mod lint;
 mod process;
+mod sbom;
 mod setup;
 mod test;
 
@@ -47,6 +48,8 @@ enum Task {
     Bench(bench::Options),
     /// A whole Kubernetes on this machine, to try it all on
     Cluster(cluster::Options),
+    /// Write the images that people run into target/images, with a list of what is in each
+    Images(images::Options),
     /// Run the suites that need a cluster, on one of our own or on yours
     E2e(e2e::Options),
     /// Write the parts of docs/ and of the chart that are generated
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Task::Test { arguments, .. } => test::test(&arguments),
         Task::Bench(options) => bench::bench(&options),
         Task::Cluster(options) => cluster::cluster(&options),
+        Task::Images(options) => images::release(&options),
         Task::E2e(options) => e2e::e2e(&options),
         Task::Docs => docs::docs().and_then(|()| chart::chart(false)),
         Task::Lint => lint::lint(),

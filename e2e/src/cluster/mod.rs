@@ -7,6 +7,7 @@
 mod addons;
 mod control_plane;
 mod forward;
+mod leftovers;
 mod namespace;
 mod node;
 mod pki;
@@ -161,12 +162,13 @@ pub fn kubeconfig_in(folder: &Path) -> PathBuf {
     folder.join("admin.kubeconfig")
 }
 
-/// Removes what a cluster of that name left: mounts, its folder and its network.
+/// Removes what a cluster of that name left: processes of pods, mounts, its folder and its network.
 ///
 /// # Errors
 /// If something stays.
 pub fn clean(name: &str, folder: &Path) -> Result<()> {
-    node::unmount_below(folder)?;
+    leftovers::end_processes(folder);
+    leftovers::unmount_below(folder)?;
     if folder.exists() {
         fs::remove_dir_all(folder)
             .with_context(|| format!("{} cannot be removed", folder.display()))?;

@@ -296,18 +296,3 @@ fn proxy(
     command.arg(path("--config", &file));
     Ok(command)
 }
-
-/// Unmounts all that is mounted below a folder, the last mounted first.
-pub(super) fn unmount_below(folder: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts")?;
-    let below = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .filter(|at| Path::new(at).starts_with(folder));
-    for at in below.collect::<Vec<_>>().into_iter().rev() {
-        let mut unmount = tethered("umount");
-        unmount.args(["--lazy", at]);
-        run(unmount, COMMAND_LIMIT)?.success()?;
-    }
-    Ok(())
-}

@@ -52,14 +52,34 @@ fn hand_over(arguments: &[&str]) -> Duration {
 fn another_operator_goes_on_where_the_first_ends() {
     let _alone = operator_is_ours();
     let team = Kube::get().namespace("leader");
-    team.apply(&[broker()]).unwrap();
-    team.wait_ready(&["packagebroker/main"]).unwrap();
+    team.apply(&[broker(), token("steady")]).unwrap();
+    team.wait_ready(&["packagebroker/main", "accesstoken/steady"])
+        .unwrap();
+    let since = |kind: &str, name: &str| {
+        let object = team.get(kind, name).unwrap();
+        let conditions = object["status"]["conditions"].as_array().unwrap();
+        let ready = conditions
+            .iter()
+            .find(|one| one["type"] == "Ready")
+            .unwrap();
+        ready["lastTransitionTime"].clone()
+    };
+    let before = [
+        since("packagebroker", "main"),
+        since("accesstoken", "steady"),
+    ];
     let took = hand_over(&["--wait=false"]);
     println!("asked to end: another led after {took:?}");
     assert!(took < Duration::from_secs(15), "{took:?}");
     team.apply(&[token("after")]).unwrap();
     team.wait_ready(&["accesstoken/after"]).unwrap();
     team.check_kstatus().unwrap();
+    // What was ready has been so all the time.
+    let after = [
+        since("packagebroker", "main"),
+        since("accesstoken", "steady"),
+    ];
+    assert_eq!(after, before);
     let transitions = &lease()["spec"]["leaseTransitions"];
     assert!(transitions.as_i64() >= Some(2), "{transitions}");
     // Both wait for nothing else than the Lease: the one that does not lead is ready too.

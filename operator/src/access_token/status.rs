@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     error::ReconcileError,
     runtime::{
-        conditions::{Fact, Verdict, conditions},
+        conditions::{Fact, Verdict, conditions, was_ready},
         failpoint::reach,
         status,
     },
@@ -36,6 +36,16 @@ pub(super) async fn write(
     let generation = token.metadata.generation;
     let made = applied.token.as_ref().ok().and_then(Option::as_ref);
     let conditions_before = before.map_or(&[][..], |status| &status.conditions);
+    // The operator has just been started, and has not asked the broker yet: what was said of this very token holds.
+    let is_same = before.and_then(|status| status.fingerprint.clone())
+        == made.map(|made| made.hash.fingerprint());
+    if found.live.is_none()
+        && is_same
+        && matches!(verdict, Verdict::Progressing(Reason::DependencyNotReady, _))
+        && was_ready(conditions_before, generation)
+    {
+        return Ok(context.backoffs.settled(token));
+    }
     let status = AccessTokenStatus {
         observed_generation: generation,
         conditions: conditions(conditions_before, generation, &verdict, &facts, now),

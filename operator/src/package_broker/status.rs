@@ -36,7 +36,8 @@ pub(super) async fn rest(
         return Ok(Action::await_change());
     }
     let before = broker.status.clone().unwrap_or_default();
-    let now = put(broker, before, &Verdict::Suspended, &[]);
+    let facts = kept(&before.conditions);
+    let now = put(broker, before, &Verdict::Suspended, &facts);
     tell(broker, &now, context).await?;
     Ok(context.backoffs.settled(broker))
 }

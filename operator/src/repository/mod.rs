@@ -27,6 +27,9 @@ pub(crate) async fn reconcile(
     let found = dereference::dereference(&repository, &context).await?;
     reach("repository.dereferenced");
     let verdict = validate::validate(&repository, &found);
+    if found.live.is_none() && status::stands(&repository, &verdict) {
+        return Ok(context.backoffs.settled(repository.as_ref()));
+    }
     status::write(&repository, &found, verdict, &context).await
 }
 

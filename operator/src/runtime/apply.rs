@@ -17,6 +17,10 @@ use sha2::{Digest, Sha256};
 /// Who owns the fields that the operator sets.
 pub(crate) const MANAGER: &str = "package-broker-operator";
 
+/// Objects that are remembered, at most. Those that are gone are forgotten with all others when there are so many: each
+/// is then applied once more, which changes nothing.
+const MOST: usize = 50_000;
+
 /// Applies objects, and remembers what they looked like.
 pub(crate) struct Applier {
     client: Client,
@@ -74,6 +78,9 @@ impl Applier {
         let made = api.patch(&name, &params, &Patch::Apply(object)).await?;
         let version = made.resource_version();
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.len() >= MOST {
+            applied.clear();
+        }
         applied.insert(key, Applied { digest, version });
         Ok(())
     }

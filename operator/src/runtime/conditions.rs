@@ -103,6 +103,12 @@ fn last_ready(before: &[Condition], generation: Option<i64>, now: Timestamp) -> 
     }
 }
 
+/// Whether an object of this generation was ready when it was last looked at.
+pub(crate) fn was_ready(before: &[Condition], generation: Option<i64>) -> bool {
+    find(before, ConditionType::Ready)
+        .is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
+}
+
 /// The condition of a type.
 pub(crate) fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions

@@ -5,6 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+/// Objects that are remembered, at most; when there are so many, it is done once more for each.
+const MOST: usize = 50_000;
+
 type Key = (String, String);
 
 /// The last value, by namespace and name.
@@ -21,6 +24,9 @@ impl Once {
     /// It was done with this value.
     pub(crate) fn note(&self, key: Key, value: &str) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= MOST {
+            last.clear();
+        }
         last.insert(key, value.to_owned());
     }
 }

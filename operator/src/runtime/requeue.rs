@@ -17,6 +17,9 @@ const WATCH: Duration = Duration::from_secs(15);
 /// Between two looks at what is on its way and tells nobody when it is there.
 const POLL: Duration = Duration::from_secs(2);
 
+/// Objects whose failures are remembered, at most; when there are so many, all begin anew.
+const MOST: usize = 50_000;
+
 /// Failures in a row, by object.
 #[derive(Debug, Default)]
 pub(crate) struct Backoffs {
@@ -25,44 +28,45 @@ pub(crate) struct Backoffs {
 
 impl Backoffs {
     /// After a failure.
-    pub(crate) fn failed<K>(&self, object: &K) -> Action
-    where
-        K: Lookup,
-    {
+    pub(crate) fn failed<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= MOST {
+            failures.clear();
+        }
         let count = failures.entry(key(object)).or_default();
         *count += 1;
         Action::requeue(jittered(wait(*count)))
     }
 
     /// After a look that found all well, or nothing that time could cure: a change brings the next one.
-    pub(crate) fn settled<K: Lookup>(&self, object: &K) -> Action {
+    pub(crate) fn settled<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
         self.forget(object);
         Action::await_change()
     }
 
     /// After a look at something that is on its way.
-    pub(crate) fn poll<K: Lookup>(&self, object: &K) -> Action {
+    pub(crate) fn poll<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
         self.forget(object);
         Action::requeue(POLL)
     }
 
     /// After a look at something that is well, and does not say so by itself when it is no longer.
-    pub(crate) fn watch<K: Lookup>(&self, object: &K) -> Action {
+    pub(crate) fn watch<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
         self.forget(object);
         Action::requeue(jittered(WATCH))
     }
 
-    fn forget<K: Lookup>(&self, object: &K) {
+    fn forget<K: Lookup<DynamicType = ()>>(&self, object: &K) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.remove(&key(object));
     }
 }
 
-fn key<K: Lookup>(object: &K) -> String {
+fn key<K: Lookup<DynamicType = ()>>(object: &K) -> String {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name().unwrap_or_default();
-    format!("{namespace}/{name}")
+    // Objects of several kinds often have one name.
+    format!("{}/{namespace}/{name}", K::kind(&()))
 }
 
 fn wait(failures: u32) -> Duration {
@@ -82,7 +86,35 @@ fn jittered(wait: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use package_broker_crds::{AccessToken, Repository};
+
     use super::*;
+
+    fn failures<K: Lookup<DynamicType = ()>>(backoffs: &Backoffs, object: &K) -> Option<u32> {
+        backoffs.failures.lock().unwrap().get(&key(object)).copied()
+    }
+
+    #[test]
+    fn objects_of_one_name_fail_each_for_itself() {
+        let json = |kind: &str| {
+            let (api, spec) = (
+                "package.broker/v1alpha1",
+                serde_json::json!({"brokerRef": {"name": "b"}, "type": "git", "url": "x"}),
+            );
+            serde_json::json!({"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": "n"}, "spec": spec})
+        };
+        let repository: Repository = serde_json::from_value(json("Repository")).unwrap();
+        let token: AccessToken = serde_json::from_value(json("AccessToken")).unwrap();
+        let backoffs = Backoffs::default();
+        backoffs.failed(&repository);
+        backoffs.failed(&repository);
+        backoffs.failed(&token);
+        assert_eq!(failures(&backoffs, &repository), Some(2));
+        assert_eq!(failures(&backoffs, &token), Some(1));
+        backoffs.settled(&repository);
+        assert_eq!(failures(&backoffs, &repository), None);
+        assert_eq!(failures(&backoffs, &token), Some(1));
+    }
 
     #[test]
     fn waits_double_up_to_their_bound() {

@@ -123,7 +123,7 @@ fn accepts() {
         broker(json!({"limits": {"requestsPerHourPerAddress": 10_000_000}})),
         named(json!({"name": long, "namespace": "team-a"})),
         named(
-            json!({"name": "a.b", "labels": {"app.kubernetes.io/name": "x", "a": ""}, "annotations": {"note": "any text"}}),
+            json!({"name": "a-b", "labels": {"app.kubernetes.io/name": "x", "a": ""}, "annotations": {"note": "any text"}}),
         ),
         named(
             json!({"name": "a", "uid": "1", "resourceVersion": "1", "generation": 2, "managedFields": [{}], "creationTimestamp": "2026-01-01T00:00:00Z"}),

@@ -355,6 +355,7 @@ fn rejects_what_no_object_may_be() {
         (json!({"kind": "Repository"}), "apiVersion: is not package.broker/v1alpha1; write apiVersion: package.broker/v1alpha1".to_owned()),
         (json!({"apiVersion": API_VERSION, "kind": "Repositori"}), "kind: is not a kind of this group; did you mean Repository?".to_owned()),
         (json!({"apiVersion": API_VERSION, "kind": "User"}), "kind: is not a kind of this group; write PackageBroker, Repository or AccessToken".to_owned()),
+        (named(json!({"name": "a.b"})), "metadata.name: the name is also that of a Service; use lower case letters, digits and -, beginning with a letter".to_owned()),
         (json!({"apiVersion": API_VERSION, "kind": "PackageBroker", "metadata": {"name": "a"}}), "spec: is required; add spec (A private Composer registry)".to_owned()),
     ];
     for (document, expected) in rejected {
