@@ -126,6 +126,11 @@ impl Place {
         cluster::kubeconfig_in(&self.folder)
     }
 
+    /// What the process that keeps it says of troubles.
+    fn troubles(&self) -> PathBuf {
+        self.pid.with_extension("log")
+    }
+
     /// The process that keeps the cluster, if it runs: one of that id that is ours.
     fn keeper(&self) -> Option<Pid> {
         let id: i32 = fs::read_to_string(&self.pid).ok()?.trim().parse().ok()?;
@@ -145,7 +150,7 @@ pub(crate) fn up(place: &Place) -> Result<()> {
     Programs::ensure(&|line| step(line))?;
     let began = Instant::now();
     // Not to ours: whoever reads what this process says would wait for the end of the cluster.
-    let troubles = place.pid.with_extension("log");
+    let troubles = place.troubles();
     if let Some(folder) = troubles.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -198,7 +203,9 @@ pub(crate) fn down(place: &Place) -> Result<()> {
         }
     }
     cluster::clean(&place.name, &place.folder)?;
+    // Whichever of them is there.
     let _ = fs::remove_file(&place.pid);
+    let _ = fs::remove_file(place.troubles());
     Ok(())
 }
 
