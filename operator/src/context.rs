@@ -11,6 +11,7 @@ use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use crate::{
     args::Images,
     children::Children,
+    member::{Member, members},
     metrics::{Kinds, Metrics},
     runtime::{
         apply::Applier, events::Events, live::Answers, once::Once, requeue::Backoffs,
@@ -78,27 +79,23 @@ impl Context {
 
     /// The repositories that belong to a broker, by name.
     pub(crate) fn repositories_of(&self, broker: &PackageBroker) -> Vec<Arc<Repository>> {
-        let (namespace, name) = (broker.namespace(), broker.name_any());
-        let mut found = self.repositories.state();
-        found.retain(|repository| {
-            repository.namespace() == namespace
-                && repository.spec.broker_ref.name.as_str() == name
-                && repository.meta().deletion_timestamp.is_none()
-        });
+        let mut found = staying(&self.repositories, broker);
         found.sort_by_key(|repository| repository.name_any());
         found
     }
 
     /// The tokens that belong to a broker, the oldest first.
     pub(crate) fn tokens_of(&self, broker: &PackageBroker) -> Vec<Arc<AccessToken>> {
-        let (namespace, name) = (broker.namespace(), broker.name_any());
-        let mut found = self.tokens.state();
-        found.retain(|token| {
-            token.namespace() == namespace
-                && token.spec.broker_ref.name.as_str() == name
-                && token.meta().deletion_timestamp.is_none()
-        });
+        let mut found = staying(&self.tokens, broker);
         found.sort_by_key(|token| (token.meta().creation_timestamp.clone(), token.name_any()));
         found
     }
+}
+
+/// The members of a broker that are not being deleted.
+fn staying<K: Member>(store: &Store<K>, broker: &PackageBroker) -> Vec<Arc<K>> {
+    let namespace = broker.namespace().unwrap_or_default();
+    let mut found = members(store, &namespace, &broker.name_any());
+    found.retain(|member| member.meta().deletion_timestamp.is_none());
+    found
 }

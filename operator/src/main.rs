@@ -6,6 +6,7 @@ mod args;
 mod children;
 mod context;
 mod error;
+mod member;
 mod metrics;
 mod package_broker;
 mod probes;

@@ -22,6 +22,29 @@ impl Refusal {
 }
 
 impl Refusal {
+    /// There is no broker of the name that an object gives.
+    pub(crate) fn no_broker(namespace: &str, name: &str) -> Self {
+        Self::missing(
+            Reason::NotFound,
+            "spec.brokerRef.name",
+            "PackageBroker",
+            namespace,
+            name,
+        )
+    }
+
+    /// There is no Secret of the name that a field gives.
+    pub(crate) fn no_secret(field: &str, namespace: &str, name: &str) -> Self {
+        Self::missing(Reason::SecretNotFound, field, "Secret", namespace, name)
+    }
+
+    fn missing(reason: Reason, field: &str, kind: &str, namespace: &str, name: &str) -> Self {
+        let message = format!(
+            "{field}: there is no {kind} \"{name}\" in namespace {namespace}; create it, or name one that is there"
+        );
+        Self::new(reason, message)
+    }
+
     /// What it means for the object. What is not there may still come, as others may be making it just now; what is
     /// wrong stays so until somebody changes it.
     pub(crate) fn verdict(self) -> Verdict {

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::{
     access_token,
     children::{Children, INSTANCE, MANAGED_BY, OPERATOR},
+    member::{Member, members},
     runtime::{
         health::Health,
         watches::{Trigger, watch},
@@ -94,17 +95,11 @@ impl Triggers {
         let ours = || all().labels(&format!("{MANAGED_BY}={OPERATOR}"));
         let me = self.clone();
         let repositories = watches.start("Repository", all(), move |repository: &Repository| {
-            let namespace = repository.namespace().unwrap_or_default();
-            me.repository.look_at(&repository.name_any(), &namespace);
-            me.broker
-                .look_at(repository.spec.broker_ref.name.as_str(), &namespace);
+            me.member_seen(repository, &me.repository);
         });
         let me = self.clone();
         let tokens = watches.start("AccessToken", all(), move |token: &AccessToken| {
-            let namespace = token.namespace().unwrap_or_default();
-            me.token.look_at(&token.name_any(), &namespace);
-            me.broker
-                .look_at(token.spec.broker_ref.name.as_str(), &namespace);
+            me.member_seen(token, &me.token);
         });
         let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
         let brokers = watches.start("PackageBroker", all(), move |broker: &PackageBroker| {
@@ -143,6 +138,14 @@ impl Triggers {
         ((brokers, repositories, tokens), children)
     }
 
+    /// An object changed, or something that it needs; its broker takes that in.
+    fn member_seen<K: Member>(&self, member: &K, trigger: &Trigger<K>) {
+        let namespace = member.namespace().unwrap_or_default();
+        trigger.look_at(&member.name_any(), &namespace);
+        self.broker
+            .look_at(member.broker().name.as_str(), &namespace);
+    }
+
     /// Whoever belongs to a broker waits for it.
     fn broker_seen(
         &self,
@@ -152,19 +155,11 @@ impl Triggers {
     ) {
         let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
         self.broker.look_at(&name, &namespace);
-        for repository in repositories.state() {
-            if repository.namespace().as_deref() == Some(&namespace)
-                && repository.spec.broker_ref.name.as_str() == name
-            {
-                self.repository.look_at(&repository.name_any(), &namespace);
-            }
+        for repository in members(repositories, &namespace, &name) {
+            self.repository.look_at(&repository.name_any(), &namespace);
         }
-        for token in tokens.state() {
-            if token.namespace().as_deref() == Some(&namespace)
-                && token.spec.broker_ref.name.as_str() == name
-            {
-                self.token.look_at(&token.name_any(), &namespace);
-            }
+        for token in members(tokens, &namespace, &name) {
+            self.token.look_at(&token.name_any(), &namespace);
         }
     }
 
@@ -196,18 +191,14 @@ impl Triggers {
             if repository.namespace().as_deref() == Some(&namespace)
                 && reference.is_some_and(|reference| reference.name.as_str() == name)
             {
-                self.repository.look_at(&repository.name_any(), &namespace);
-                self.broker
-                    .look_at(repository.spec.broker_ref.name.as_str(), &namespace);
+                self.member_seen(repository.as_ref(), &self.repository);
             }
         }
         for token in tokens.state() {
             if token.namespace().as_deref() == Some(&namespace)
                 && access_token::secret_of(&token) == name
             {
-                self.token.look_at(&token.name_any(), &namespace);
-                self.broker
-                    .look_at(token.spec.broker_ref.name.as_str(), &namespace);
+                self.member_seen(token.as_ref(), &self.token);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A running installation, and how changed manifests come into force.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -123,18 +124,21 @@ impl Running {
                 },
             )
         });
-        let generation = |name: &str| {
-            let mut declared = desired
-                .tokens
-                .iter()
-                .map(|(resource, _)| &resource.metadata);
-            declared
-                .find(|metadata| metadata.name.as_deref() == Some(name))?
-                .generation
-        };
+        let declared = desired
+            .tokens
+            .iter()
+            .map(|(resource, _)| &resource.metadata);
+        let generations: HashMap<&str, Option<i64>> = declared
+            .map(|metadata| {
+                (
+                    metadata.name.as_deref().unwrap_or_default(),
+                    metadata.generation,
+                )
+            })
+            .collect();
         let tokens = tokens.iter().map(|(record, _)| DeclaredToken {
             name: record.name.clone(),
-            generation: generation(&record.name),
+            generation: generations.get(record.name.as_str()).copied().flatten(),
             fingerprint: record.hash.fingerprint(),
         });
         InForce {

@@ -17,9 +17,8 @@ use package_broker_core::{
     ports::database::TokenRecord,
 };
 use package_broker_crds::AccessToken;
-use package_broker_kinds::permissions;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use package_broker_kinds::{auth, permissions};
+use secrecy::SecretString;
 
 use crate::{drivers::make_private_folder, manifests::Desired};
 
@@ -133,13 +132,9 @@ fn read(auth_json: &[u8]) -> Option<SecretString> {
     token::check(&token).is_ok().then_some(token)
 }
 
-/// What `composer` reads, for the origin of the public URL (protocol A.7).
+/// The file that `composer` reads.
 fn auth_json(token: &SecretString, external_url: &str) -> Vec<u8> {
-    let origin = external_url
-        .split_once("://")
-        .map_or(external_url, |(_, rest)| rest);
-    let origin = origin.split('/').next().unwrap_or(origin);
-    let document = json!({ "http-basic": { origin: { "username": "token", "password": token.expose_secret() } } });
+    let document = auth::auth_json(token, external_url);
     let mut text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     text.push(b'\n');
     text
@@ -170,6 +165,8 @@ pub(crate) fn auth_file(data: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use secrecy::ExposeSecret;
 
     use super::*;
 

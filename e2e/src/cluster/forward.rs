@@ -13,8 +13,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::os::fd::AsFd;
 
 use super::Namespace;
 
@@ -70,23 +68,15 @@ impl Forward {
 
 /// A thread that lives in the namespace and connects from there: a socket belongs to the namespace that it was made in.
 fn connector(namespace: &Namespace, target: std::net::SocketAddr) -> Result<mpsc::Sender<Reply>> {
-    let file = namespace.open()?;
     let (sender, requests) = mpsc::channel::<Reply>();
-    let (moved, is_inside) = mpsc::channel();
-    thread::spawn(move || {
-        let inside = move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
-        let succeeded = inside.is_ok();
-        let _ = moved.send(inside);
-        if succeeded {
+    // A thread of one that is inside is inside too.
+    namespace.inside(move || {
+        thread::spawn(move || {
             for reply in requests {
                 let _ = reply.send(TcpStream::connect_timeout(&target, CONNECT_LIMIT));
             }
-        }
-    });
-    is_inside
-        .recv()
-        .context("the thread that connects is gone")?
-        .context("the network namespace cannot be entered")?;
+        })
+    })?;
     Ok(sender)
 }
 

@@ -89,7 +89,7 @@ impl Namespace {
     }
 
     /// What a thread needs to move into it.
-    pub(super) fn open(&self) -> Result<File> {
+    fn open(&self) -> Result<File> {
         let file = self.file();
         File::open(&file).with_context(|| file.display().to_string())
     }

@@ -1,7 +1,5 @@
 //! Makes the Secret of a token be there.
 
-use package_broker_crds::AccessToken;
-
 use super::{Token, build::Wanted, validate::Valid};
 use crate::{children::version, context::Context, error::ReconcileError, refusal::Refusal};
 
@@ -12,7 +10,6 @@ pub(super) struct Applied {
 }
 
 pub(super) async fn apply(
-    _: &AccessToken,
     wanted: Option<Wanted>,
     valid: Valid,
     context: &Context,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use package_broker_core::domain::token;
 use package_broker_crds::AccessToken;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use package_broker_kinds::auth::{USERNAME, auth_json};
+use secrecy::ExposeSecret;
 
 use super::{
     Token,
@@ -21,8 +21,6 @@ use crate::{
 
 /// The key of the token in a Secret that is made here.
 pub(super) const PASSWORD: &str = "password";
-/// The name that goes with it: any will do.
-const USERNAME: &str = "token";
 
 /// A Secret that should be as it is here, and the token in it.
 pub(super) struct Wanted {
@@ -52,7 +50,12 @@ pub(super) fn build(
     let data = [
         ("username", USERNAME.as_bytes().to_vec()),
         (PASSWORD, made.text.expose_secret().as_bytes().to_vec()),
-        ("auth.json", auth_json(&made.text, &public_url(broker))),
+        (
+            "auth.json",
+            auth_json(&made.text, &public_url(broker))
+                .to_string()
+                .into_bytes(),
+        ),
     ];
     let data = data.map(|(key, value)| (key.to_owned(), ByteString(value)));
     let secret = Secret {
@@ -77,14 +80,4 @@ fn new(token: &AccessToken) -> Result<Token, ReconcileError> {
         secret,
         key,
     })
-}
-
-/// What `COMPOSER_AUTH` takes, for the origin of the public URL (protocol A.7).
-fn auth_json(token: &SecretString, url: &str) -> Vec<u8> {
-    let origin = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let origin = origin.split('/').next().unwrap_or(origin);
-    let entry = json!({"username": USERNAME, "password": token.expose_secret()});
-    json!({"http-basic": {origin: entry}})
-        .to_string()
-        .into_bytes()
 }

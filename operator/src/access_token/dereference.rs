@@ -27,7 +27,6 @@ pub(super) async fn dereference(
 ) -> Result<Found, ReconcileError> {
     let namespace = token.namespace().unwrap_or_default();
     let name = token.spec.broker_ref.name.as_str();
-    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let broker = context.broker(&namespace, name);
     let mut others = broker
         .as_ref()
@@ -36,9 +35,19 @@ pub(super) async fn dereference(
     Ok(Found {
         broker,
         others,
-        secret: secrets.get_opt(&place(token).0).await?,
+        secret: secret(token, context).await?,
         live: context.answers.last(&namespace, name),
     })
+}
+
+/// The Secret that a token is in, if it is there.
+pub(super) async fn secret(
+    token: &AccessToken,
+    context: &Context,
+) -> Result<Option<Secret>, ReconcileError> {
+    let namespace = token.namespace().unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    Ok(secrets.get_opt(&place(token).0).await?)
 }
 
 /// The name of the Secret that a token is in, and its key there.

@@ -41,7 +41,7 @@ pub(crate) async fn reconcile(
     reach("token.dereferenced");
     let valid = validate::validate(&token, &found);
     let wanted = build::build(&token, &found, &valid)?;
-    let applied = apply::apply(&token, wanted, valid, &context).await?;
+    let applied = apply::apply(wanted, valid, &context).await?;
     reach("token.applied");
     status::write(&token, &found, applied, &context).await
 }
@@ -51,8 +51,8 @@ pub(crate) async fn judge(
     token: &AccessToken,
     context: &Context,
 ) -> Result<Result<Token, Refusal>, ReconcileError> {
-    let found = dereference::dereference(token, context).await?;
-    Ok(validate::present(token, &found))
+    let secret = dereference::secret(token, context).await?;
+    Ok(validate::present(token, secret.as_ref()))
 }
 
 /// The name of the Secret that a token is, or will be, in.

@@ -12,8 +12,9 @@ use super::{Token, apply::Applied, dereference::Found};
 use crate::{
     context::Context,
     error::ReconcileError,
+    refusal::Refusal,
     runtime::{
-        conditions::{Fact, Verdict, conditions, was_ready},
+        conditions::{Fact, Verdict, conditions, stands},
         failpoint::reach,
         status,
     },
@@ -36,14 +37,10 @@ pub(super) async fn write(
     let generation = token.metadata.generation;
     let made = applied.token.as_ref().ok().and_then(Option::as_ref);
     let conditions_before = before.map_or(&[][..], |status| &status.conditions);
-    // The operator has just been started, and has not asked the broker yet: what was said of this very token holds.
+    // Of this very token.
     let is_same = before.and_then(|status| status.fingerprint.clone())
         == made.map(|made| made.hash.fingerprint());
-    if found.live.is_none()
-        && is_same
-        && matches!(verdict, Verdict::Progressing(Reason::DependencyNotReady, _))
-        && was_ready(conditions_before, generation)
-    {
+    if found.live.is_none() && is_same && stands(conditions_before, generation, &verdict) {
         return Ok(context.backoffs.settled(token));
     }
     let status = AccessTokenStatus {
@@ -97,12 +94,7 @@ fn verdict(
     let namespace = token.namespace().unwrap_or_default();
     let broker = token.spec.broker_ref.name.as_str();
     if found.broker.is_none() {
-        return Verdict::Progressing(
-            Reason::NotFound,
-            format!(
-                "spec.brokerRef.name: there is no PackageBroker \"{broker}\" in namespace {namespace}; create it, or name one that is there"
-            ),
-        );
+        return Refusal::no_broker(&namespace, broker).verdict();
     }
     let made = match &applied.token {
         Err(refusal) => return refusal.clone().verdict(),

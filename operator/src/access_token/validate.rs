@@ -1,5 +1,6 @@
 //! Whether the token in a Secret can be used. Pure: no client.
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use package_broker_core::domain::token;
 use package_broker_crds::{AccessToken, Reason};
@@ -36,7 +37,7 @@ pub(super) fn validate(token: &AccessToken, found: &Found) -> Valid {
             ),
         ));
     }
-    match present(token, found).and_then(|present| alone(token, found, present)) {
+    match present(token, found.secret.as_ref()).and_then(|present| alone(token, found, present)) {
         Ok(present) => Valid::Present(present),
         Err(refusal) if refusal.reason == Reason::Conflict => Valid::Refused(refusal),
         Err(_) if is_made => Valid::Missing,
@@ -69,14 +70,12 @@ fn alone(token: &AccessToken, found: &Found, present: Token) -> Result<Token, Re
 ///
 /// # Errors
 /// Why there is none that can be used.
-pub(super) fn present(token: &AccessToken, found: &Found) -> Result<Token, Refusal> {
+pub(super) fn present(token: &AccessToken, secret: Option<&Secret>) -> Result<Token, Refusal> {
     let (name, key) = place(token);
     let namespace = token.namespace().unwrap_or_default();
-    let Some(secret) = &found.secret else {
-        let message = format!(
-            "spec.existingSecretRef.name: there is no Secret \"{name}\" in namespace {namespace}; create it, or name one that is there"
-        );
-        return Err(Refusal::new(Reason::SecretNotFound, message));
+    let Some(secret) = secret else {
+        let field = "spec.existingSecretRef.name";
+        return Err(Refusal::no_secret(field, &namespace, &name));
     };
     let data = secret.data.as_ref();
     let Some(value) = data.and_then(|data| data.get(&key)) else {

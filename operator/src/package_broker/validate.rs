@@ -1,6 +1,6 @@
 //! Which of what belongs to a `PackageBroker` can be used together.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use package_broker_crds::{AccessToken, Repository};
 use package_broker_kinds::SecretData;
@@ -32,18 +32,12 @@ pub(super) fn validate(found: Found) -> Valid {
             Err(_) => valid.refused += 1,
         }
     }
+    let mut hashes = HashSet::new();
     for (token, judged) in found.tokens {
         match judged {
             // Refused for now, because it says so.
             Ok(_) if token.spec.suspend => {}
-            Ok(judged)
-                if !valid
-                    .tokens
-                    .iter()
-                    .any(|(_, known)| known.hash == judged.hash) =>
-            {
-                valid.tokens.push((token, judged));
-            }
+            Ok(judged) if hashes.insert(judged.hash) => valid.tokens.push((token, judged)),
             _ => valid.refused += 1,
         }
     }

@@ -13,7 +13,12 @@ use package_broker_crds::{PackageBroker, Repository};
 use package_broker_kinds::SecretData;
 
 use self::dereference::Named;
-use crate::{context::Context, error::ReconcileError, refusal::Refusal, runtime::failpoint::reach};
+use crate::{
+    context::Context,
+    error::ReconcileError,
+    refusal::Refusal,
+    runtime::{conditions::stands, failpoint::reach},
+};
 
 /// Says how it stands with a repository. What makes it be served is the reconcile of its broker, which takes in all of
 /// its repositories at once.
@@ -27,7 +32,9 @@ pub(crate) async fn reconcile(
     let found = dereference::dereference(&repository, &context).await?;
     reach("repository.dereferenced");
     let verdict = validate::validate(&repository, &found);
-    if found.live.is_none() && status::stands(&repository, &verdict) {
+    let before = repository.status.as_ref();
+    let before = before.map_or(&[][..], |status| &status.conditions);
+    if found.live.is_none() && stands(before, repository.metadata.generation, &verdict) {
         return Ok(context.backoffs.settled(repository.as_ref()));
     }
     status::write(&repository, &found, verdict, &context).await

@@ -13,20 +13,12 @@ use crate::{
     error::ReconcileError,
     package_broker::build::sync_request,
     runtime::{
-        conditions::{Fact, Verdict, conditions, was_ready},
+        conditions::{Fact, Verdict, conditions},
         failpoint::reach,
         live::LiveRepository,
         status,
     },
 };
-
-/// Whether what was said before goes on to hold: the operator has just been started, and has not asked the broker yet.
-pub(super) fn stands(repository: &Repository, verdict: &Verdict) -> bool {
-    let before = repository.status.as_ref();
-    let before = before.map_or(&[][..], |status| &status.conditions);
-    matches!(verdict, Verdict::Progressing(Reason::DependencyNotReady, _))
-        && was_ready(before, repository.metadata.generation)
-}
 
 /// Writes it. Whoever is not ready is looked at again when its broker says something new of it.
 pub(super) async fn write(

@@ -18,12 +18,7 @@ pub(super) fn validate(repository: &Repository, found: &Found) -> Verdict {
     let namespace = repository.namespace().unwrap_or_default();
     let name = repository.spec.broker_ref.name.as_str();
     let Some(broker) = &found.broker else {
-        return Verdict::Progressing(
-            Reason::NotFound,
-            format!(
-                "spec.brokerRef.name: there is no PackageBroker \"{name}\" in namespace {namespace}; create it, or name one that is there"
-            ),
-        );
+        return Refusal::no_broker(&namespace, name).verdict();
     };
     if let Err(refusal) = judge(repository, broker, &found.secret) {
         return refusal.verdict();
@@ -93,10 +88,7 @@ pub(super) fn judge(
         Named::Found(data) => data,
         Named::Missing => {
             let namespace = repository.namespace().unwrap_or_default();
-            let message = format!(
-                "{field}: there is no Secret \"{name}\" in namespace {namespace}; create it, or name one that is there"
-            );
-            return Err(Refusal::new(Reason::SecretNotFound, message));
+            return Err(Refusal::no_secret(field, &namespace, name));
         }
     };
     let spec = &repository.spec;

@@ -103,10 +103,13 @@ fn last_ready(before: &[Condition], generation: Option<i64>, now: Timestamp) -> 
     }
 }
 
-/// Whether an object of this generation was ready when it was last looked at.
-pub(crate) fn was_ready(before: &[Condition], generation: Option<i64>) -> bool {
-    find(before, ConditionType::Ready)
-        .is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
+/// Whether what was said before of an object of this generation goes on to hold, where its broker was not asked yet because
+/// the operator has just been started: it was ready, and nothing but that answer is missing.
+pub(crate) fn stands(before: &[Condition], generation: Option<i64>, verdict: &Verdict) -> bool {
+    let ready = find(before, ConditionType::Ready);
+    matches!(verdict, Verdict::Progressing(Reason::DependencyNotReady, _))
+        && ready
+            .is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
 }
 
 /// The condition of a type.
