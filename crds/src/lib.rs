@@ -25,8 +25,9 @@ pub use access_token::{
 pub use common::{BrokerRef, SecretRef};
 pub use definitions::{API_VERSION, GROUP, VERSION, definitions, render};
 pub use package_broker::{
-    Audit, DeletionPolicy, Egress, Image, Limits, PackageBroker, PackageBrokerSpec, Packagist,
-    PackagistMode, PullPolicy, SyncLimits, Volume,
+    Audit, Autoscaling, DeletionPolicy, Egress, Expose, GatewayExposure, Image, IngressExposure,
+    Limits, Monitoring, NetworkAccess, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode,
+    ParentRef, PodTemplate, PullPolicy, SyncLimits, Volume,
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
@@ -37,5 +38,5 @@ pub use status::{
     RepositoryStatus, SYNC_REQUESTED_AT,
 };
 pub use text::{
-    Cidr, DurationString, InvalidText, ObjectName, PackagePattern, Quantity, SecretKey,
+    Cidr, DurationString, Hostname, InvalidText, ObjectName, PackagePattern, Quantity, SecretKey,
 };

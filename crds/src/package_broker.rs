@@ -5,10 +5,19 @@
     reason = "the derive of KubeSchema repeats each struct in a private scope"
 )]
 
+mod exposure;
+mod pod_template;
+mod surroundings;
+
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, KubeSchema, core::Rule};
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    exposure::{Expose, GatewayExposure, IngressExposure, ParentRef},
+    pod_template::PodTemplate,
+    surroundings::{Autoscaling, Monitoring, NetworkAccess},
+};
 use crate::{
     common::{SecretRef, short_name_rule},
     status::PackageBrokerStatus,
@@ -46,6 +55,14 @@ use crate::{
     )
     .message("plain http is refused; use https, or set spec.egress.allowHttp to true")
     .field_path(".packagist.url"))]
+#[x_kube(
+    validation = exposure::needs_url_rule(),
+    validation = exposure::routable_url_rule(),
+    validation = exposure::ingress_host_rule(),
+    validation = exposure::gateway_hostnames_rule(),
+    validation = surroundings::scalable_state_rule(),
+    validation = surroundings::scalable_resources_rule()
+)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageBrokerSpec {
     /// Public URL that clients use, http or https, with an optional path. All URLs in the metadata
@@ -125,6 +142,28 @@ pub struct PackageBrokerSpec {
     /// Whether the operator leaves everything as it is. Only in a cluster. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
+
+    /// How clients outside of the cluster reach the registry. Needs `externalUrl`. Only in a
+    /// cluster. Default: somebody else sees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Expose>,
+
+    /// How many pods serve, by how much they have to do. Only in a cluster. Default: as many as
+    /// the rest of the spec says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+
+    /// Who may connect to the pods. Only in a cluster.
+    #[serde(default)]
+    pub network_policy: NetworkAccess,
+
+    /// Who watches the pods. Only in a cluster.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+
+    /// What pods have besides what the operator gives them. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
 }
 
 impl PackageBrokerSpec {
@@ -140,6 +179,14 @@ impl PackageBrokerSpec {
                 self.deletion_policy != default.deletion_policy,
             ),
             ("spec.suspend", self.suspend),
+            ("spec.expose", self.expose.is_some()),
+            ("spec.autoscaling", self.autoscaling.is_some()),
+            (
+                "spec.networkPolicy",
+                self.network_policy != default.network_policy,
+            ),
+            ("spec.monitoring", self.monitoring != default.monitoring),
+            ("spec.podTemplate", self.pod_template.is_some()),
         ]
         .into_iter()
         .filter_map(|(field, is_set)| is_set.then_some(field))

