@@ -96,6 +96,8 @@ reasons! {
     NotAllowed,
     /// Two objects have what only one may have.
     Conflict,
+    /// The cluster does not have a kind that the spec needs.
+    NotInstalled,
     /// The last sync failed.
     SyncFailed,
     /// The pods are not up.

@@ -15,6 +15,8 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
+use crate::surroundings::Watched;
+
 /// The label that says which broker an object is part of.
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The label that tells objects of this operator from those of others.
@@ -84,6 +86,7 @@ pub(crate) struct Children {
     pub(crate) services: Store<PartialObjectMeta<Service>>,
     pub(crate) volumes: Store<PartialObjectMeta<PersistentVolumeClaim>>,
     pub(crate) secrets: Store<PartialObjectMeta<Secret>>,
+    pub(crate) surroundings: Watched,
 }
 
 /// The version of the object of this name and namespace, if it is there.

@@ -59,6 +59,7 @@ impl Context {
             of(&children.services),
             of(&children.volumes),
             of(&children.secrets),
+            children.surroundings.complete(),
         );
     }
 

@@ -6,6 +6,7 @@ mod args;
 mod children;
 mod context;
 mod error;
+mod foreign;
 mod member;
 mod metrics;
 mod package_broker;
@@ -13,6 +14,7 @@ mod probes;
 mod refusal;
 mod repository;
 mod runtime;
+mod surroundings;
 mod triggers;
 
 use clap::Parser;

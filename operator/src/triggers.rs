@@ -1,5 +1,7 @@
 //! Which changes have which objects looked at.
 
+mod surroundings;
+
 use std::fmt::Debug;
 
 use k8s_openapi::{
@@ -68,12 +70,18 @@ impl<'a> Watches<'a> {
             + 'static,
     {
         let progress = self.health.watch(kind);
+        watch(self.tasks, self.api(), config, progress, seen)
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
         let client = self.client.clone();
-        let api = match &self.namespace {
+        match &self.namespace {
             None => Api::all(client),
             Some(namespace) => Api::namespaced(client, namespace),
-        };
-        watch(self.tasks, api, config, progress, seen)
+        }
     }
 }
 
@@ -129,11 +137,13 @@ impl Triggers {
                 me.secret_seen(secret, &of, &to);
             },
         );
+        let surroundings = self.watch_surroundings(&mut watches);
         let children = Children {
             deployments,
             services,
             volumes,
             secrets,
+            surroundings,
         };
         ((brokers, repositories, tokens), children)
     }

@@ -1,9 +1,10 @@
 //! How clients outside of a cluster reach a registry.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use kube::{KubeSchema, core::Rule};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::text::{Hostname, ObjectName, maps};
 

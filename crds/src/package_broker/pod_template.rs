@@ -1,9 +1,10 @@
 //! What users add to the pods of a registry.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use crate::text::{ObjectName, maps};
 

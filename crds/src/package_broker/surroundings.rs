@@ -1,9 +1,10 @@
 //! What stands around the pods of a registry in a cluster: who may connect, how many there are, who watches them.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use kube::{KubeSchema, core::Rule};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use crate::text::{DurationString, maps};
 

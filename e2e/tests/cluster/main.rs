@@ -18,3 +18,4 @@ mod manifests;
 mod mistakes;
 mod rules;
 mod support;
+mod surroundings;

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     build::{Objects, STATE, Summary},
     pods,
+    surroundings::{self, Lacking},
 };
 use crate::{
     children::version,
@@ -25,6 +26,8 @@ use crate::{
 /// What was applied: a status is made of nothing else.
 pub(super) struct Applied {
     pub(super) summary: Summary,
+    /// What is not there around the pods.
+    pub(super) lacking: Lacking,
     /// The Deployment as the API server has it now, if it was seen yet.
     pub(super) deployment: Option<Arc<Deployment>>,
 }
@@ -41,6 +44,7 @@ pub(super) async fn apply(
         volume,
         service,
         deployment,
+        surroundings,
         summary,
     } = objects;
     let (applier, children) = (&context.applier, &context.children);
@@ -58,10 +62,14 @@ pub(super) async fn apply(
     reach("broker.deployment-applied");
     hurry(broker, &digest, context).await?;
     reach("broker.pods-marked");
+    // Last: what is refused here keeps no pod from running.
+    let lacking = surroundings::apply(broker, &surroundings, context).await?;
+    reach("broker.surroundings-applied");
     let namespace = broker.namespace().unwrap_or_default();
     let name = ObjectRef::new(&broker.name_any()).within(&namespace);
     Ok(Applied {
         summary,
+        lacking,
         deployment: children.deployments.get(&name),
     })
 }

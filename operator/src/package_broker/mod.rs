@@ -5,6 +5,7 @@ pub(crate) mod build;
 mod dereference;
 mod pods;
 mod status;
+mod surroundings;
 mod validate;
 
 use std::sync::Arc;

@@ -111,6 +111,9 @@ pub(super) async fn write(
         reason,
         message,
     };
+    // A kind that is not installed may stay so for long.
+    let is_on_its_way =
+        verdict.is_unsettled() && applied.lacking.verdict.as_ref() != Some(&verdict);
     let count = |number: usize| i32::try_from(number).ok();
     let summary = applied.summary;
     let before = PackageBrokerStatus {
@@ -130,7 +133,7 @@ pub(super) async fn write(
     let now = put(broker, before, &verdict, &[fact]);
     tell(broker, &now, context).await?;
     Ok(
-        if verdict.is_unsettled() || is_busy(broker, live.as_ref(), context) {
+        if is_on_its_way || is_busy(broker, live.as_ref(), context) {
             context.backoffs.poll(broker)
         } else {
             context.backoffs.watch(broker)
@@ -235,9 +238,15 @@ fn verdict(
                 Reason::NotInForce,
                 format!("the broker does not take what it was given: {problem}"),
             ),
-            None => Verdict::Ready(served(broker, applied)),
+            None => reached(broker, applied),
         },
     }
+}
+
+/// The pods serve; whether clients reach them depends on what is around them.
+fn reached(broker: &PackageBroker, applied: &Applied) -> Verdict {
+    let lacking = applied.lacking.verdict.clone();
+    lacking.unwrap_or_else(|| Verdict::Ready(served(broker, applied)))
 }
 
 fn served(broker: &PackageBroker, applied: &Applied) -> String {
@@ -250,6 +259,9 @@ fn served(broker: &PackageBroker, applied: &Applied) -> String {
             &refused,
             " of its Repositories and AccessTokens cannot be used, their conditions say why",
         ]);
+    }
+    if let Some(note) = applied.lacking.note {
+        text.extend(["; ", note]);
     }
     text
 }

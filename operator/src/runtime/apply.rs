@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -59,6 +59,27 @@ impl Applier {
             + Serialize
             + DeserializeOwned,
     {
+        let version = |metadata: &ObjectMeta| metadata.resource_version.clone();
+        self.apply_by(object, present, version).await
+    }
+
+    /// Like `apply`, where `version` says which version of an object a change makes another one.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub(crate) async fn apply_by<K>(
+        &self,
+        object: &K,
+        present: Option<String>,
+        version: fn(&ObjectMeta) -> Option<String>,
+    ) -> Result<(), kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
         let key = format!("{}/{namespace}/{name}", K::kind(&()));
@@ -76,7 +97,7 @@ impl Applier {
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         let params = PatchParams::apply(MANAGER).force();
         let made = api.patch(&name, &params, &Patch::Apply(object)).await?;
-        let version = made.resource_version();
+        let version = version(made.meta());
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         if applied.len() >= MOST {
             applied.clear();

@@ -16,6 +16,7 @@ const ALL: &[&str] = &[
     "broker.service-applied",
     "broker.deployment-applied",
     "broker.pods-marked",
+    "broker.surroundings-applied",
     "broker.asked",
     "broker.status-written",
     "broker.told",

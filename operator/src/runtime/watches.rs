@@ -93,6 +93,21 @@ pub(crate) fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
+    let (store, watching) = prepare(api, config, progress, seen);
+    tasks.spawn(watching);
+    store
+}
+
+/// The store of a watch, and what fills it. That never ends.
+pub(super) fn prepare<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    progress: Progress,
+    seen: impl Fn(&K) + Send + 'static,
+) -> (Store<K>, impl Future<Output = ()> + Send + 'static)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store();
     let events = watcher(api, config)
         .default_backoff()
@@ -106,15 +121,15 @@ where
             Err(error) => progress.failed(error),
         })
         .touched_objects();
-    tasks.spawn(async move {
+    let watching = async move {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             if let Ok(object) = event {
                 seen(&object);
             }
         }
-    });
-    store
+    };
+    (store, watching)
 }
 
 #[cfg(test)]

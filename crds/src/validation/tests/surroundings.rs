@@ -196,8 +196,8 @@ fn labels_and_annotations_are_what_they_can_be() {
 
 #[test]
 fn what_would_have_no_effect_is_refused() {
-    let from = |from: Value| broker(json!({"networkPolicy": {"enabled": true, "from": from}}));
     const PEER: &str = "spec.networkPolicy.from: a peer is either a network or some pods; write ipBlock, or podSelector and namespaceSelector";
+    let from = |from: Value| broker(json!({"networkPolicy": {"enabled": true, "from": from}}));
     check(&[
         (broker(json!({"networkPolicy": {"enabled": true}})), ""),
         (broker(json!({"networkPolicy": {"from": []}})), ""),

@@ -21,7 +21,7 @@ use k8s_openapi::{
 use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
-use super::{HTTP, OPERATIONS, named};
+use super::{HTTP, OPERATIONS, REPLICAS, named, pod_template};
 use crate::children::{child_of, labels, selector};
 
 /// The user that images of the broker are made for.
@@ -47,16 +47,20 @@ pub(super) fn build(broker: &PackageBroker, image: &str) -> Deployment {
                 type_: Some("Recreate".to_owned()),
                 ..DeploymentStrategy::default()
             }),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(&name)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(broker, image)),
-            },
+            template: pod_template::extend(template(broker, image), broker, REPLICAS > 1),
             ..DeploymentSpec::default()
         },
         ..Deployment::default()
+    }
+}
+
+fn template(broker: &PackageBroker, image: &str) -> PodTemplateSpec {
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(&broker.name_any())),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod(broker, image)),
     }
 }
 

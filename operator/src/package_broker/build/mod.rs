@@ -1,8 +1,15 @@
 //! The objects that should exist for a `PackageBroker`. Pure: no client.
 
+mod autoscaling;
 mod deployment;
+mod disruption;
+mod expose;
+mod monitoring;
+mod networkpolicy;
+mod pod_template;
 mod service;
 mod state;
+mod surroundings;
 mod volume;
 
 use k8s_openapi::api::{
@@ -13,7 +20,10 @@ use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 use thiserror::Error;
 
-pub(crate) use self::state::{LARGEST, public_url, sync_request};
+pub(crate) use self::{
+    state::{LARGEST, public_url, sync_request},
+    surroundings::Surroundings,
+};
 use super::validate::Valid;
 use crate::args::Images;
 
@@ -21,6 +31,10 @@ use crate::args::Images;
 const HTTP: i32 = 8080;
 /// The port of probes, metrics and status, in the pod and in the service.
 const OPERATIONS: i32 = 8081;
+/// The port of the service that clients in the cluster connect to, and that routes lead to.
+const SERVICE: i32 = 80;
+/// Pods of a broker: only one can have the volume.
+const REPLICAS: i32 = 1;
 /// The annotation of pods that says which state they were given last: a change has the node look at the pod at once, and
 /// with it at what is mounted into it.
 pub(crate) const STATE: &str = "package.broker/state";
@@ -34,6 +48,7 @@ pub(crate) struct Objects {
     pub(crate) volume: PersistentVolumeClaim,
     pub(crate) service: Service,
     pub(crate) deployment: Deployment,
+    pub(crate) surroundings: Box<Surroundings>,
     /// What the status tells of what went in.
     pub(crate) summary: Summary,
 }
@@ -74,6 +89,7 @@ pub(super) fn build(
         volume: volume::build(broker),
         service: service::build(broker),
         deployment: deployment::build(broker, &image),
+        surroundings: Box::new(surroundings::build(broker, REPLICAS)),
         summary: Summary {
             image,
             repositories: valid.counts.0,

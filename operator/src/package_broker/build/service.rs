@@ -7,7 +7,7 @@ use k8s_openapi::{
 use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
-use super::OPERATIONS;
+use super::{OPERATIONS, SERVICE};
 use crate::children::{child_of, labels, selector};
 
 pub(super) fn build(broker: &PackageBroker) -> Service {
@@ -23,7 +23,7 @@ pub(super) fn build(broker: &PackageBroker) -> Service {
         metadata: child_of(broker, &name, labels(&name)),
         spec: Some(ServiceSpec {
             selector: Some(selector(&name)),
-            ports: Some(vec![port("http", 80), port("operations", OPERATIONS)]),
+            ports: Some(vec![port("http", SERVICE), port("operations", OPERATIONS)]),
             ..ServiceSpec::default()
         }),
         ..Service::default()

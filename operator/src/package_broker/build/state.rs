@@ -77,7 +77,18 @@ fn broker_document(broker: &PackageBroker) -> Result<Value, BuildError> {
     let mut spec = serde_json::to_value(&broker.spec)?;
     drop_fields(
         &mut spec,
-        &["volume", "image", "resources", "deletionPolicy", "suspend"],
+        &[
+            "volume",
+            "image",
+            "resources",
+            "deletionPolicy",
+            "suspend",
+            "expose",
+            "autoscaling",
+            "networkPolicy",
+            "monitoring",
+            "podTemplate",
+        ],
     );
     spec["externalUrl"] = public_url(broker).into();
     Ok(document("PackageBroker", broker, &spec))

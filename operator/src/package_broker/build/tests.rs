@@ -1,3 +1,5 @@
+mod surroundings;
+
 use std::sync::Arc;
 
 use kube::Resource;
