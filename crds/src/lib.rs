@@ -14,6 +14,7 @@ mod common;
 mod definitions;
 mod package_broker;
 mod repository;
+mod servers;
 mod status;
 mod text;
 pub mod validation;
@@ -31,6 +32,9 @@ pub use package_broker::{
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
     RepositoryType, SyncMode,
+};
+pub use servers::{
+    CaSecretRef, Database, RedisServer, S3, SharedCache, SslMode, Storage, UrlSecretRef,
 };
 pub use status::{
     AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT, Reason,

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod credentials;
+pub mod declared;
 pub mod egress;
 mod mapping;
 mod pem;

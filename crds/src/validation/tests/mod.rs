@@ -3,6 +3,7 @@
 mod cost;
 mod defaults;
 mod rejected;
+mod servers;
 mod several;
 mod urls;
 
