@@ -36,6 +36,8 @@ use crate::{
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    scale = r#"{"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}"#,
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "Repositories", type_ = "integer", json_path = ".status.repositories"),
     printcolumn(name = "Tokens", type_ = "integer", json_path = ".status.accessTokens", priority = 1),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),

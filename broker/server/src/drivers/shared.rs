@@ -21,7 +21,10 @@ use crate::settings::{self, Process};
 pub(crate) fn database(settings: &settings::Database) -> anyhow::Result<postgres::Options> {
     let options =
         postgres::Options::parse(settings.url.expose_secret(), settings.password.as_ref());
-    let options = options.context("database.url")?;
+    let mut options = options.context("database.url")?;
+    if let Some(pem) = certificates(settings.ca_file.as_deref(), "database.caFile")? {
+        options = options.ca(&pem);
+    }
     Ok(options.max_connections(settings.max_connections))
 }
 
