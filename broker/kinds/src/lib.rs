@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod egress;
 mod mapping;
 mod pem;
+pub mod schedule;
 
 use std::collections::BTreeMap;
 
