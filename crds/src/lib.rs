@@ -41,5 +41,6 @@ pub use status::{
     RepositoryStatus, SYNC_REQUESTED_AT,
 };
 pub use text::{
-    Cidr, DurationString, InvalidText, ObjectName, PackagePattern, Quantity, SecretKey,
+    Cidr, CronExpression, DurationString, InvalidText, ObjectName, PackagePattern, Quantity,
+    SecretKey,
 };

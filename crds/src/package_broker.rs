@@ -391,11 +391,16 @@ pub struct Egress {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncLimits {
-    /// Packages whose documents are read at the same time, for each Repository. 1 to 64.
-    /// Default: `4`.
+    /// Repositories that are synced at the same time. 1 to 64. Default: `4`.
     #[serde(default = "SyncLimits::default_max_concurrent")]
     #[schemars(range(min = 1, max = 64))]
     pub max_concurrent: i32,
+
+    /// Packages whose documents are read at the same time, for each Repository. 1 to 64.
+    /// Default: `4`.
+    #[serde(default = "SyncLimits::default_packages_per_repository")]
+    #[schemars(range(min = 1, max = 64))]
+    pub packages_per_repository: i32,
 
     /// Requests at the same time to one host, over all Repositories. 1 to 64. Default: `8`.
     #[serde(default = "SyncLimits::default_per_host")]
@@ -408,6 +413,10 @@ impl SyncLimits {
         4
     }
 
+    fn default_packages_per_repository() -> i32 {
+        4
+    }
+
     fn default_per_host() -> i32 {
         8
     }
@@ -417,6 +426,7 @@ impl Default for SyncLimits {
     fn default() -> Self {
         Self {
             max_concurrent: Self::default_max_concurrent(),
+            packages_per_repository: Self::default_packages_per_repository(),
             per_host: Self::default_per_host(),
         }
     }

@@ -104,6 +104,8 @@ reasons! {
     SecretNotFound,
     /// The Secret does not hold what it should.
     InvalidSecret,
+    /// The spec says what cannot be.
+    InvalidSpec,
     /// The spec asks for what its PackageBroker does not allow.
     NotAllowed,
     /// Two objects have what only one may have.

@@ -9,6 +9,7 @@ pub mod declared;
 pub mod egress;
 mod mapping;
 mod pem;
+pub mod schedule;
 
 use std::collections::BTreeMap;
 

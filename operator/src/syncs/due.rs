@@ -3,16 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use package_broker_core::domain::cadence::Outcome;
 use package_broker_crds::Repository;
-use sha2::{Digest, Sha256};
 
 use super::past::Past;
 use crate::{database::RepositoryState, package_broker::build::sync_request};
-
-/// The first wait after a failure; it doubles with each further one.
-const FIRST_RETRY: Duration = Duration::from_secs(10);
-/// The longest wait after a failure.
-const LONGEST_RETRY: Duration = Duration::from_mins(15);
 
 /// When.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,39 +51,18 @@ pub(super) fn due(facts: Facts<'_>) -> Due {
     if is_asked || !past.is_of(facts.state) {
         return Due::Now;
     }
-    let wait = match &report.error {
+    let outcome = match &report.error {
         None if !facts.is_stored => return Due::Now,
-        None => interval(facts.repository),
-        Some(_) if report.lasting => interval(facts.repository).min(LONGEST_RETRY),
-        Some(_) => backoff(past.failures).min(interval(facts.repository)),
+        None => Outcome::Succeeded,
+        Some(_) => Outcome::Failed {
+            in_a_row: past.failures,
+            lasting: report.lasting,
+            retry_after: report.retry_after.map(Duration::from_secs),
+        },
     };
-    Due::At(later(past.started, jittered(wait, past.started, facts)))
-}
-
-fn interval(repository: &Repository) -> Duration {
-    repository.spec.sync.interval.duration()
-}
-
-fn backoff(failures: u32) -> Duration {
-    FIRST_RETRY
-        .saturating_mul(1 << failures.saturating_sub(1).min(10))
-        .min(LONGEST_RETRY)
-}
-
-/// Up to a tenth longer, so that many repositories of one host do not ask together; the same however often it is asked.
-fn jittered(wait: Duration, started: Timestamp, facts: Facts<'_>) -> Duration {
-    let metadata = &facts.repository.metadata;
-    let mut digest = Sha256::new();
-    for part in [&metadata.namespace, &metadata.name] {
-        digest.update(part.as_deref().unwrap_or_default());
-        digest.update([0]);
-    }
-    digest.update(started.as_second().to_le_bytes());
-    let digest = digest.finalize();
-    let part = f64::from(u16::from_le_bytes([digest[0], digest[1]])) / f64::from(u16::MAX) / 10.0;
-    wait.saturating_add(wait.mul_f64(part))
-}
-
-fn later(time: Timestamp, wait: Duration) -> Timestamp {
-    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+    let repository = package_broker_kinds::repository(facts.repository, None);
+    let next = repository
+        .cadence
+        .next(&repository.name, past.ended, outcome);
+    Due::At(next)
 }

@@ -37,6 +37,8 @@ pub(super) struct Report {
     pub(super) skipped: Option<usize>,
     pub(super) error: Option<String>,
     pub(super) lasting: bool,
+    /// In seconds.
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Report {
@@ -66,6 +68,8 @@ pub(super) struct Past {
     pub(super) job: Option<String>,
     /// When it was begun.
     pub(super) started: Timestamp,
+    /// When it had ended.
+    pub(super) ended: Timestamp,
     /// What was synced; nothing if that is not known any more.
     pub(super) state: Option<RepositoryState>,
     /// The request that it meets.
@@ -89,6 +93,7 @@ impl Past {
         Self {
             job: Some(job.name_any()),
             started: created,
+            ended: jobs::ended_at(job).unwrap_or(created),
             state: Some(RepositoryState {
                 generation: annotations
                     .get(GENERATION)
@@ -121,10 +126,13 @@ impl Past {
                 .and_then(|skipped| usize::try_from(skipped).ok()),
             error: (synced.status != "True").then(|| synced.message.clone()),
             lasting: stalled.is_some(),
+            retry_after: None,
         };
         Some(Self {
             job: None,
             started,
+            // The end is not kept, and a sync takes little of its interval.
+            ended: started,
             state: None,
             request: None,
             report: Arc::new(report),

@@ -24,7 +24,7 @@ const ELSEWHERE: u8 = 75;
 #[derive(Parser)]
 #[command(
     after_help = "The last line on standard output is JSON: repository, result (succeeded, failed, elsewhere), started, seconds, \
-                        read, changed, removed, packages, versions, skipped, error, and lasting if only a change can help. Exit code 0: succeeded; 1: failed; 75: another process is syncing it."
+                        read, changed, removed, packages, versions, skipped, error, lasting if only a change can help, and retryAfter in seconds. Exit code 0: succeeded; 1: failed; 75: another process is syncing it."
 )]
 pub(super) struct Args {
     /// The name of the Repository.
@@ -68,6 +68,9 @@ struct Report<'a> {
     /// Whether only a change of the settings can help.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     lasting: bool,
+    /// How long the source wants to be left alone, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 /// What a repository has.
@@ -118,6 +121,7 @@ fn report<'a>(
         Err(_) => Outcome::Failed,
     };
     let counts = result.as_ref().cloned().unwrap_or_default();
+    let why: Option<&SyncError> = result.as_ref().err().and_then(|error| error.downcast_ref());
     Report {
         repository,
         result: outcome,
@@ -125,10 +129,10 @@ fn report<'a>(
         changed: counts.changed,
         removed: counts.removed,
         error: result.as_ref().err().map(|error| format!("{error:#}")),
-        lasting: result
-            .as_ref()
-            .err()
-            .is_some_and(|error| error.downcast_ref().is_some_and(SyncError::is_lasting)),
+        lasting: why.is_some_and(SyncError::is_lasting),
+        retry_after: why
+            .and_then(SyncError::retry_after)
+            .map(|time| time.as_secs()),
         started,
         seconds,
         held,

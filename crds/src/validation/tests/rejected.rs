@@ -49,6 +49,8 @@ fn rejects_package_brokers() {
         (json!({"egress": {"allowHttp": 1}}), "spec.egress.allowHttp: is a number, not a boolean; write true or false".to_owned()),
         (json!({"egress": []}), "spec.egress: is a list, not a map; write fields, each on a line of its own as \"name: value\"".to_owned()),
         (json!({"sync": {"maxConcurrent": 0}}), "spec.sync.maxConcurrent: is less than 1; write 1 or more".to_owned()),
+        (json!({"sync": {"maxConcurrent": 65}}), "spec.sync.maxConcurrent: is more than 64; write 64 or less".to_owned()),
+        (json!({"sync": {"packagesPerRepository": 0}}), "spec.sync.packagesPerRepository: is less than 1; write 1 or more".to_owned()),
         (json!({"sync": {"perHost": 65}}), "spec.sync.perHost: is more than 64; write 64 or less".to_owned()),
         (json!({"sync": {"perHost": 1.5}}), "spec.sync.perHost: is a number, not a whole number; write a whole number".to_owned()),
         (json!({"archives": {"redirect": "yes"}}), "spec.archives.redirect: is a string, not a boolean; write true or false".to_owned()),
