@@ -65,7 +65,8 @@ pub(crate) struct Databases(Mutex<HashMap<Key, Arc<Opened>>>);
 
 /// The database of a broker.
 pub(crate) struct Opened {
-    opened_with: [u8; 32],
+    /// A digest of what leads to it.
+    access: [u8; 32],
     postgres: Arc<Postgres>,
     keys: KeyRing,
     declared: Mutex<Option<Declared>>,
@@ -97,15 +98,15 @@ impl Databases {
         access: &Access,
         keys: &KeyRing,
     ) -> Result<Arc<Opened>, OptionsError> {
-        let opened_with = access.digest(keys);
+        let digest = access.digest(keys);
         let mut open = self.lock();
         if let Some(known) = open.get(key)
-            && known.opened_with == opened_with
+            && known.access == digest
         {
             return Ok(Arc::clone(known));
         }
         let opened = Arc::new(Opened {
-            opened_with,
+            access: digest,
             postgres: Arc::new(Postgres::connect(&access.options()?)),
             keys: keys.clone(),
             declared: Mutex::default(),

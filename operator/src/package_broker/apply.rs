@@ -30,7 +30,7 @@ pub(super) struct Applied {
     pub(super) summary: Summary,
     /// How it stands with the servers; nothing for a broker on a volume.
     pub(super) servers: Option<OnServers>,
-    /// The Deployment as the API server has it now, if it was seen yet.
+    /// The Deployment as the API server has it now, if there is one.
     pub(super) deployment: Option<Arc<Deployment>>,
 }
 
@@ -61,13 +61,14 @@ pub(super) async fn apply(
     let (may_run, servers, digest) = match backing {
         Backing::Embedded(embedded) => (true, None, Some(beneath(*embedded, context).await?)),
         Backing::Servers(replicated) => {
-            let servers = over(broker, valid, *replicated, context).await?;
+            let servers = Box::pin(over(broker, valid, *replicated, context)).await?;
             (servers.migration.is_done(), Some(servers), None)
         }
     };
+    let mut made = None;
     if may_run {
         let present = version(&children.deployments, &deployment.metadata);
-        applier.apply(&deployment, present).await?;
+        made = applier.apply(&deployment, present).await?;
         reach("broker.deployment-applied");
     }
     if let Some(digest) = digest {
@@ -79,7 +80,10 @@ pub(super) async fn apply(
     Ok(Applied {
         summary,
         servers,
-        deployment: children.deployments.get(&name),
+        // What was seen may be older than what was just made of it.
+        deployment: made
+            .map(Arc::new)
+            .or_else(|| children.deployments.get(&name)),
     })
 }
 

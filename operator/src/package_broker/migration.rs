@@ -123,13 +123,11 @@ pub(super) async fn apply(wanted: &Job, context: &Context) -> Result<Migration, 
 async fn failure(job: &Job, context: &Context) -> Result<Failure, ReconcileError> {
     let said = jobs::said(&context.client, job).await?;
     let report = said.as_deref().map(serde_json::from_str::<Report>);
-    Ok(match report {
-        Some(Ok(report)) => Failure::Told(report),
-        _ => {
-            let complaint = jobs::complaint(job).unwrap_or_default();
-            Failure::Untold(said.unwrap_or(complaint))
-        }
-    })
+    if let Some(Ok(report)) = report {
+        return Ok(Failure::Told(report));
+    }
+    let complaint = jobs::complaint(job).unwrap_or_default();
+    Ok(Failure::Untold(said.unwrap_or(complaint)))
 }
 
 /// Jobs of images and configurations that no longer matter.

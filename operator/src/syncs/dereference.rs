@@ -141,18 +141,15 @@ fn sort(mut jobs: Vec<Arc<Job>>, superseded: &mut Vec<Arc<Job>>) -> HashMap<Stri
 async fn past(job: &Job, context: &Context) -> Result<Past, ReconcileError> {
     let uid = job.uid().unwrap_or_default();
     let known = context.syncs.reports().get(&uid).cloned();
-    let report = match known {
-        Some(report) => report,
-        None => {
-            let said = jobs::said(&context.client, job).await?;
-            let report = Arc::new(Report::of(job, said.as_deref()));
-            let mut reports = context.syncs.reports();
-            if reports.len() >= MOST {
-                reports.clear();
-            }
-            reports.insert(uid, Arc::clone(&report));
-            report
-        }
-    };
+    if let Some(report) = known {
+        return Ok(Past::of_job(job, report));
+    }
+    let said = jobs::said(&context.client, job).await?;
+    let report = Arc::new(Report::of(job, said.as_deref()));
+    let mut reports = context.syncs.reports();
+    if reports.len() >= MOST {
+        reports.clear();
+    }
+    reports.insert(uid, Arc::clone(&report));
     Ok(Past::of_job(job, report))
 }

@@ -61,8 +61,17 @@ impl Report {
     }
 }
 
+/// The request that a sync meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// Not known any more.
+    Forgotten,
+    /// What was asked for, if anything was.
+    Known(Option<String>),
+}
+
 /// A sync that has ended.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Past {
     /// Its Job, if that is still there.
     pub(super) job: Option<String>,
@@ -73,7 +82,7 @@ pub(super) struct Past {
     /// What was synced; nothing if that is not known any more.
     pub(super) state: Option<RepositoryState>,
     /// The request that it meets.
-    pub(super) request: Option<Option<String>>,
+    pub(super) request: Met,
     /// What came of it.
     pub(super) report: Arc<Report>,
     /// Failures in a row, with this one.
@@ -100,7 +109,7 @@ impl Past {
                     .and_then(|generation| generation.parse().ok()),
                 credentials: annotations.get(CREDENTIALS).cloned(),
             }),
-            request: Some(annotations.get(REQUEST).cloned()),
+            request: Met::Known(annotations.get(REQUEST).cloned()),
             failures: if report.error.is_some() {
                 before + 1
             } else {
@@ -134,7 +143,7 @@ impl Past {
             // The end is not kept, and a sync takes little of its interval.
             ended: started,
             state: None,
-            request: None,
+            request: Met::Forgotten,
             report: Arc::new(report),
             failures: u32::try_from(failures).unwrap_or_default(),
         })
@@ -147,7 +156,9 @@ impl Past {
 
     /// Whether it met this request.
     pub(super) fn met(&self, request: Option<&str>) -> bool {
-        let known = self.request.as_ref();
-        request.is_none() || known.is_none_or(|met| met.as_deref() == request)
+        match &self.request {
+            Met::Forgotten => true,
+            Met::Known(met) => request.is_none() || met.as_deref() == request,
+        }
     }
 }

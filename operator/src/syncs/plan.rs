@@ -9,6 +9,7 @@ use package_broker_crds::{PackageBroker, Repository};
 use super::{
     dereference::{Found, Known},
     due::{Due, Facts, due},
+    past::Met,
 };
 use crate::{
     database::RepositoryState,
@@ -144,7 +145,7 @@ fn handled(known: &Known) -> Option<String> {
     let past = known.past.as_ref()?;
     let asked = sync_request(&known.repository);
     match &past.request {
-        Some(met) => met.clone(),
-        None => asked,
+        Met::Known(met) => met.clone(),
+        Met::Forgotten => asked,
     }
 }

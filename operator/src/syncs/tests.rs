@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     dereference::{Found, Known},
-    past::{Past, Report},
+    past::{Met, Past, Report},
     plan::plan,
 };
 use crate::database::RepositoryState;
@@ -57,7 +57,7 @@ fn past(ago: i64) -> Past {
         started: at(-ago),
         ended: at(-ago),
         state: Some(state(2)),
-        request: Some(None),
+        request: Met::Known(None),
         report: Arc::new(Report::default()),
         failures: 0,
     }
@@ -124,7 +124,7 @@ fn a_repository_is_synced_when_it_is_due() {
     assert!(
         !with(&|known| {
             known.repository = repository("lib", &asked, &json!({}));
-            known.past.as_mut().unwrap().request = Some(Some("one".to_owned()));
+            known.past.as_mut().unwrap().request = Met::Known(Some("one".to_owned()));
         }),
         "the request is met"
     );

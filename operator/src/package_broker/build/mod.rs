@@ -30,9 +30,9 @@ use super::{
 };
 use crate::{args::Images, database::Access};
 
-/// What the ConfigMap of settings is called after its broker.
+/// What the `ConfigMap` of settings is called after its broker.
 const CONFIGURATION: &str = "configuration";
-/// The file of settings, in that ConfigMap and in pods.
+/// The file of settings, in that `ConfigMap` and in pods.
 const SETTINGS: &str = "settings.json";
 
 /// The port that clients connect to, in the pod.
@@ -149,19 +149,18 @@ fn replicated(
     mut servers: Servers,
     summary: &Summary,
 ) -> Result<(Backing, Deployment), BuildError> {
-    let (keys, new_keys) = match servers.keys.take() {
-        Some(keys) => (keys, None),
-        None => {
-            let made = KeyRing::generate()?;
-            let secret = keys::build(broker, &made);
-            servers.files.push(File {
-                name: KEYS,
-                secret: secret.name_any(),
-                key: KEYS.to_owned(),
-                value: made.to_text(),
-            });
-            (made, Some(secret))
-        }
+    let (keys, new_keys) = if let Some(keys) = servers.keys.take() {
+        (keys, None)
+    } else {
+        let made = KeyRing::generate()?;
+        let secret = keys::build(broker, &made);
+        servers.files.push(File {
+            name: KEYS,
+            secret: secret.name_any(),
+            key: KEYS.to_owned(),
+            value: made.to_text(),
+        });
+        (made, Some(secret))
     };
     let (settings, configuration) = settings::build(broker, &servers);
     let migrate = Purpose::Migrate(&servers);

@@ -142,7 +142,7 @@ fn volumes(broker: &PackageBroker, purpose: Purpose<'_>) -> Vec<Volume> {
     vec![settings, empty("data"), empty("tmp")]
 }
 
-/// Settings from the ConfigMap, and each secret one from where the user keeps it.
+/// Settings from the `ConfigMap`, and each secret one from where the user keeps it.
 fn projections(broker: &PackageBroker, servers: &Servers) -> Vec<VolumeProjection> {
     let item = |key: &str, path: &str| KeyToPath {
         key: key.to_owned(),

@@ -1,4 +1,4 @@
-//! What pods over servers are told: a ConfigMap with everything but secrets.
+//! What pods over servers are told: a `ConfigMap` with everything but secrets.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
     package_broker::servers::{KEYS, Servers},
 };
 
-/// The ConfigMap, and a digest of all that pods read at their start: of the secrets too.
+/// The `ConfigMap`, and a digest of all that pods read at their start: of the secrets too.
 pub(super) fn build(broker: &PackageBroker, servers: &Servers) -> (ConfigMap, String) {
     let text = settings(broker, servers).to_string();
     let mut parts = vec![text.as_bytes()];
