@@ -5,6 +5,7 @@ mod app;
 mod args;
 mod children;
 mod context;
+mod database;
 mod error;
 mod foreign;
 mod member;
@@ -15,6 +16,7 @@ mod refusal;
 mod repository;
 mod runtime;
 mod surroundings;
+mod syncs;
 mod triggers;
 
 use clap::Parser;

@@ -5,9 +5,11 @@
 
 pub mod auth;
 pub mod credentials;
+pub mod declared;
 pub mod egress;
 mod mapping;
 mod pem;
+pub mod schedule;
 
 use std::collections::BTreeMap;
 

@@ -63,11 +63,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [get, list, watch, create, patch]
 # What a broker runs on.
 - apiGroups: [""]
-  resources: [services, persistentvolumeclaims]
+  resources: [services, persistentvolumeclaims, configmaps]
   verbs: [list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [list, watch, create, patch]
+# Migrations and syncs of brokers with a database.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, delete]
 # What stands around it, as far as a PackageBroker asks for it. One of the name that is there already is looked at before
 # anything is made; what is no longer asked for is deleted.
 - apiGroups: [networking.k8s.io]

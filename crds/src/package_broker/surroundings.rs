@@ -114,11 +114,15 @@ pub(super) fn scalable_resources_rule() -> Rule {
 }
 
 /// One pod has its volume for itself.
-// Until spec.database is there: then `!has(self.autoscaling) || has(self.database)`.
 pub(super) fn scalable_state_rule() -> Rule {
-    Rule::new("!has(self.autoscaling)")
-        .message(
-            "without a database there is one pod, with its state on a volume; remove autoscaling",
-        )
+    Rule::new("!has(self.autoscaling) || has(self.database)")
+        .message("without a database there is one pod, with its state on a volume; write database and storage, or remove autoscaling")
         .field_path(".autoscaling")
+}
+
+/// Two numbers of pods would be one too many.
+pub(super) fn one_count_rule() -> Rule {
+    Rule::new("!has(self.autoscaling) || !has(self.replicas)")
+        .message("the number of pods follows from autoscaling; remove replicas, or autoscaling")
+        .field_path(".replicas")
 }

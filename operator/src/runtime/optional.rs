@@ -88,7 +88,7 @@ where
                 }
             }
         }
-        let (store, watching) = prepare(api, config, health.watch(kind), seen);
+        let (store, watching) = prepare((api, config), health.watch(kind), |_| {}, seen);
         sender.send_replace(Known::Watched(store));
         watching.await;
     });

@@ -29,11 +29,16 @@ pub(crate) struct Backoffs {
 impl Backoffs {
     /// After a failure.
     pub(crate) fn failed<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
+        self.failed_at(&K::kind(&()), object)
+    }
+
+    /// After a failure in one of several works on objects of a kind.
+    pub(crate) fn failed_at<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) -> Action {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MOST {
             failures.clear();
         }
-        let count = failures.entry(key(object)).or_default();
+        let count = failures.entry(key(work, object)).or_default();
         *count += 1;
         Action::requeue(jittered(wait(*count)))
     }
@@ -56,17 +61,23 @@ impl Backoffs {
         Action::requeue(jittered(WATCH))
     }
 
+    /// After a success of one of several works on objects of a kind.
+    pub(crate) fn succeeded_at<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(&key(work, object));
+    }
+
     fn forget<K: Lookup<DynamicType = ()>>(&self, object: &K) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&key(object));
+        failures.remove(&key(&K::kind(&()), object));
     }
 }
 
-fn key<K: Lookup<DynamicType = ()>>(object: &K) -> String {
+fn key<K: Lookup<DynamicType = ()>>(work: &str, object: &K) -> String {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name().unwrap_or_default();
     // Objects of several kinds often have one name.
-    format!("{}/{namespace}/{name}", K::kind(&()))
+    format!("{work}/{namespace}/{name}")
 }
 
 fn wait(failures: u32) -> Duration {
@@ -91,7 +102,12 @@ mod tests {
     use super::*;
 
     fn failures<K: Lookup<DynamicType = ()>>(backoffs: &Backoffs, object: &K) -> Option<u32> {
-        backoffs.failures.lock().unwrap().get(&key(object)).copied()
+        backoffs
+            .failures
+            .lock()
+            .unwrap()
+            .get(&key(&K::kind(&()), object))
+            .copied()
     }
 
     #[test]

@@ -255,40 +255,51 @@ fn pods_are_only_given_what_cannot_break_them() {
 }
 
 #[test]
-fn one_pod_with_a_volume_does_not_multiply() {
-    const ONE: &str = "spec.autoscaling: without a database there is one pod, with its state on a volume; remove autoscaling";
-    let scaled = |autoscaling: Value, resources: Value| {
-        verdict(&broker(
-            json!({"autoscaling": autoscaling, "resources": resources}),
-        ))
+fn only_pods_over_servers_multiply() {
+    let over = |more: Value| {
+        let mut spec = json!({
+            "database": {"secretRef": {"name": "db"}},
+            "storage": {"s3": {"bucket": "packages", "credentialsSecretRef": {"name": "bucket"}}},
+        });
+        merge(&mut spec, more);
+        broker(spec)
     };
-    let also = |message: &str| format!("{ONE}\n{message}");
-    let requests = || json!({"requests": {"cpu": "1"}});
-    assert_eq!(scaled(json!({"maxReplicas": 2}), requests()), ONE);
-    assert_eq!(
-        scaled(json!({"maxReplicas": 2}), json!({"limits": {"cpu": 1}})),
-        ONE
-    );
-    assert_eq!(
-        scaled(
-            json!({"maxReplicas": 2}),
-            json!({"requests": {"memory": "1Gi"}})
+    let scaled = |autoscaling: Value| over(json!({"autoscaling": autoscaling}));
+    let with =
+        |field: &str, value: Value| over(json!({"autoscaling": {"maxReplicas": 9}, field: value}));
+    check(&[
+        (scaled(json!({"maxReplicas": 2})), ""),
+        (
+            scaled(
+                json!({"minReplicas": 1, "maxReplicas": 100, "targetCPUUtilizationPercentage": 1}),
+            ),
+            "",
         ),
-        also(
-            "spec.resources: pods are counted by their share of the CPU that they request; set spec.resources.requests.cpu, or remove autoscaling"
-        )
-    );
-    assert_eq!(
-        scaled(json!({"minReplicas": 3, "maxReplicas": 2}), requests()),
-        also(
-            "spec.autoscaling.minReplicas: the least is more than the most; lower minReplicas, or raise maxReplicas"
-        )
-    );
-    assert_eq!(
-        scaled(
-            json!({"maxReplicas": 2, "targetCPUUtilizationPercentage": 0}),
-            requests()
+        (with("resources", json!({"requests": {"cpu": "1"}})), ""),
+        (with("resources", json!({"limits": {"cpu": 1}})), ""),
+        (
+            with("resources", json!({"requests": {"memory": "1Gi"}})),
+            "spec.resources: pods are counted by their share of the CPU that they request; set spec.resources.requests.cpu, or remove autoscaling",
         ),
-        "spec.autoscaling.targetCPUUtilizationPercentage: is less than 1; write 1 or more"
-    );
+        (
+            with("replicas", json!(3)),
+            "spec.replicas: the number of pods follows from autoscaling; remove replicas, or autoscaling",
+        ),
+        (
+            broker(json!({"autoscaling": {"maxReplicas": 2}})),
+            "spec.autoscaling: without a database there is one pod, with its state on a volume; write database and storage, or remove autoscaling",
+        ),
+        (
+            scaled(json!({"minReplicas": 3, "maxReplicas": 2})),
+            "spec.autoscaling.minReplicas: the least is more than the most; lower minReplicas, or raise maxReplicas",
+        ),
+        (
+            scaled(json!({"maxReplicas": 101})),
+            "spec.autoscaling.maxReplicas: is more than 100; write 100 or less",
+        ),
+        (
+            scaled(json!({"maxReplicas": 2, "targetCPUUtilizationPercentage": 0})),
+            "spec.autoscaling.targetCPUUtilizationPercentage: is less than 1; write 1 or more",
+        ),
+    ]);
 }

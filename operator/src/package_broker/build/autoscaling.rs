@@ -1,15 +1,18 @@
 //! The `HorizontalPodAutoscaler`: as many pods as their CPU asks for.
 
-use k8s_openapi::api::autoscaling::v2::{
-    CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec,
-    MetricTarget, ResourceMetricSource,
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    autoscaling::v2::{
+        CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec,
+        MetricSpec, MetricTarget, ResourceMetricSource,
+    },
 };
 use kube::ResourceExt;
 use package_broker_crds::{Autoscaling, PackageBroker};
 
 use crate::children::{child_of, labels};
 
-/// The autoscaler of a broker's Deployment, which must not set a number of replicas beside it.
+/// The autoscaler of a broker's Deployment.
 pub(super) fn build(broker: &PackageBroker, wanted: &Autoscaling) -> HorizontalPodAutoscaler {
     let name = broker.name_any();
     HorizontalPodAutoscaler {
@@ -38,4 +41,19 @@ pub(super) fn build(broker: &PackageBroker, wanted: &Autoscaling) -> HorizontalP
         },
         ..HorizontalPodAutoscaler::default()
     }
+}
+
+/// A Deployment with as many replicas as the autoscaler gave the one that was seen, within its bounds. A number that is not
+/// said at all would be 1 as soon as it is no longer said: all pods but one would go when the autoscaler comes.
+pub(crate) fn as_scaled(
+    broker: &PackageBroker,
+    mut deployment: Deployment,
+    seen: Option<&Deployment>,
+) -> Deployment {
+    if let Some(scaled) = &broker.spec.autoscaling {
+        let now = seen.and_then(|seen| seen.spec.replicas).unwrap_or_default();
+        let within = now.max(scaled.min_replicas).min(scaled.max_replicas);
+        deployment.spec.replicas = Some(within);
+    }
+    deployment
 }

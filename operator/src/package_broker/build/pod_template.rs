@@ -1,21 +1,34 @@
 //! What users add to the pods of a broker, and how pods are spread if they say nothing of it.
 
-use k8s_openapi::api::core::v1::{PodTemplateSpec, TopologySpreadConstraint};
+use k8s_openapi::api::core::v1::{Affinity, PodTemplateSpec, TopologySpreadConstraint};
 use kube::ResourceExt;
-use package_broker_crds::{PackageBroker, PodTemplate};
+use package_broker_crds::PackageBroker;
 
 use crate::{children::selector, foreign::selecting};
 
-/// A template with what the spec adds to it. What the template has already counts more. `several` is whether there may be
-/// more than one pod.
-pub(super) fn extend(
+/// A template of pods that serve, with what the spec adds to it and says of where they stand. `several` is whether there may
+/// be more than one.
+pub(super) fn serving(
     template: PodTemplateSpec,
     broker: &PackageBroker,
     several: bool,
 ) -> PodTemplateSpec {
-    let nothing = PodTemplate::default();
-    let wanted = broker.spec.pod_template.as_ref().unwrap_or(&nothing);
-    let mut template = template;
+    let mut template = extend(template, broker);
+    let spec = template.spec.get_or_insert_default();
+    let wanted = broker.spec.pod_template.as_ref();
+    spec.affinity = wanted.and_then(|wanted| wanted.affinity.clone());
+    let given = wanted.and_then(|wanted| some(&wanted.topology_spread_constraints));
+    spec.topology_spread_constraints =
+        given.or_else(|| several.then(|| spread(&broker.name_any())));
+    template
+}
+
+/// A template with what the spec adds to all pods. What the template has already counts more. Which pods it is drawn to or
+/// kept from is not among that: those that do one thing and end must not wait for such places.
+pub(super) fn extend(mut template: PodTemplateSpec, broker: &PackageBroker) -> PodTemplateSpec {
+    let Some(wanted) = &broker.spec.pod_template else {
+        return template;
+    };
     let metadata = template.metadata.get_or_insert_default();
     let mut labels = wanted.labels.clone();
     labels.extend(metadata.labels.take().unwrap_or_default());
@@ -26,9 +39,12 @@ pub(super) fn extend(
     let spec = template.spec.get_or_insert_default();
     spec.node_selector = (!wanted.node_selector.is_empty()).then(|| wanted.node_selector.clone());
     spec.tolerations = some(&wanted.tolerations);
-    spec.affinity.clone_from(&wanted.affinity);
-    spec.topology_spread_constraints = some(&wanted.topology_spread_constraints)
-        .or_else(|| several.then(|| spread(&broker.name_any())));
+    let affinity = wanted.affinity.as_ref();
+    let nodes = affinity.and_then(|affinity| affinity.node_affinity.clone());
+    spec.affinity = nodes.map(|nodes| Affinity {
+        node_affinity: Some(nodes),
+        ..Affinity::default()
+    });
     let text = |name: &Option<_>| name.as_ref().map(ToString::to_string);
     spec.priority_class_name = text(&wanted.priority_class_name);
     spec.service_account_name = text(&wanted.service_account_name);

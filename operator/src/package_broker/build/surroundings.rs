@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use package_broker_crds::{Expose, PackageBroker};
 
-use super::{autoscaling, disruption, expose, monitoring, networkpolicy};
+use super::{autoscaling, deployment::most, disruption, expose, monitoring, networkpolicy};
 use crate::foreign::{HTTPRoute, ServiceMonitor};
 
 /// The objects that should exist; of the others none of the broker's may be left.
@@ -21,8 +21,8 @@ pub(crate) struct Surroundings {
     pub(crate) monitor: Option<ServiceMonitor>,
 }
 
-/// Builds them for a broker of so many pods, if nothing changes their number.
-pub(super) fn build(broker: &PackageBroker, replicas: i32) -> Surroundings {
+/// Builds them.
+pub(super) fn build(broker: &PackageBroker) -> Surroundings {
     let (ingress, route) = match &broker.spec.expose {
         None => (None, None),
         Some(Expose::Ingress(wanted)) => (Some(expose::ingress(broker, wanted)), None),
@@ -31,16 +31,10 @@ pub(super) fn build(broker: &PackageBroker, replicas: i32) -> Surroundings {
     let scaled = broker.spec.autoscaling.as_ref();
     Surroundings {
         policy: networkpolicy::build(broker),
-        budget: disruption::build(broker, most(broker, replicas)),
+        budget: disruption::build(broker, most(broker)),
         autoscaler: scaled.map(|wanted| autoscaling::build(broker, wanted)),
         ingress,
         route,
         monitor: monitoring::build(broker),
     }
-}
-
-/// How many pods there may be.
-pub(super) fn most(broker: &PackageBroker, replicas: i32) -> i32 {
-    let scaled = broker.spec.autoscaling.as_ref();
-    scaled.map_or(replicas, |scaled| scaled.max_replicas)
 }

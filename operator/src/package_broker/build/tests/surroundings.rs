@@ -1,11 +1,11 @@
 //! What stands around the pods.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::core::v1::PodTemplateSpec, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
-use super::{broker, built};
+use super::{broker, built, embedded};
 use crate::package_broker::{
-    build::{Surroundings, autoscaling, disruption, pod_template, surroundings},
+    build::{Surroundings, as_scaled, pod_template, surroundings},
     validate::Valid,
 };
 
@@ -29,8 +29,8 @@ fn ingress() -> Value {
     json!({"ingress": {"className": "nginx", "tlsSecretName": "tls", "annotations": {"cert-manager.io/cluster-issuer": "x"}}})
 }
 
-fn of(spec: &Value, replicas: i32) -> Surroundings {
-    surroundings::build(&broker(spec), replicas)
+fn of(spec: &Value) -> Surroundings {
+    surroundings::build(&broker(spec))
 }
 
 /// Those that are there, as JSON.
@@ -49,7 +49,7 @@ fn shown(all: &Surroundings) -> Vec<Value> {
 
 #[test]
 fn nothing_is_there_that_nobody_asked_for() {
-    assert_eq!(shown(&of(&json!({}), 1)), Vec::<Value>::new());
+    assert_eq!(shown(&of(&json!({}))), Vec::<Value>::new());
     assert_eq!(
         shown(&built(&broker(&json!({})), &Valid::default()).surroundings),
         Vec::<Value>::new()
@@ -58,7 +58,7 @@ fn nothing_is_there_that_nobody_asked_for() {
 
 #[test]
 fn all_of_it_with_an_ingress() {
-    let all = shown(&of(&full(&ingress()), 2));
+    let all = shown(&of(&full(&ingress())));
     insta::assert_snapshot!(serde_json::to_string_pretty(&all).unwrap());
 }
 
@@ -67,7 +67,7 @@ fn a_route_at_gateways() {
     let gateway = |more: &Value| {
         let mut gateway = json!({"parentRefs": [{"name": "public", "namespace": "edge", "sectionName": "https"}, {"name": "local"}]});
         gateway["hostnames"] = more.clone();
-        let all = of(&full(&json!({"gateway": gateway})), 2);
+        let all = of(&full(&json!({"gateway": gateway})));
         assert_eq!(all.ingress, None);
         serde_json::to_value(all.route.unwrap()).unwrap()
     };
@@ -79,12 +79,7 @@ fn a_route_at_gateways() {
 /// Names are all that Ingresses and routes know.
 #[test]
 fn a_machine_has_no_name() {
-    let at = |expose: Value| {
-        of(
-            &json!({"externalUrl": "http://192.0.2.1:8080", "expose": expose}),
-            1,
-        )
-    };
+    let at = |expose: Value| of(&json!({"externalUrl": "http://192.0.2.1:8080", "expose": expose}));
     let ingress = at(json!({"ingress": {"tlsSecretName": "tls"}})).ingress;
     let spec = serde_json::to_value(ingress.unwrap().spec).unwrap();
     assert_eq!(spec["rules"][0]["host"], Value::Null);
@@ -101,27 +96,57 @@ fn a_wildcard_has_its_certificate() {
         "externalUrl": "https://packages.example.com",
         "expose": {"ingress": {"host": "*.example.com", "tlsSecretName": "wild"}},
     });
-    let spec = serde_json::to_value(of(&spec, 1).ingress.unwrap().spec).unwrap();
+    let spec = serde_json::to_value(of(&spec).ingress.unwrap().spec).unwrap();
     assert_eq!(spec["rules"][0]["host"], "*.example.com");
     assert_eq!(spec["tls"][0]["hosts"], json!(["*.example.com"]));
 }
 
 #[test]
 fn only_several_pods_have_a_budget() {
-    let broker = broker(&json!({"autoscaling": {"maxReplicas": 2}}));
-    assert_eq!(disruption::build(&broker, 1), None);
-    assert!(disruption::build(&broker, 2).is_some());
-    assert_eq!(surroundings::most(&broker, 1), 2);
-    let autoscaling = broker.spec.autoscaling.as_ref().unwrap();
-    let spec = autoscaling::build(&broker, autoscaling).spec;
-    assert_eq!((spec.min_replicas, spec.max_replicas), (Some(2), 2));
+    let has = |spec: Value| of(&spec).budget.is_some();
+    assert!(!has(json!({})));
+    let over = |more: Value| {
+        let mut spec = json!({"database": {"secretRef": {"name": "db"}}, "storage": {"s3": {"bucket": "packages"}}});
+        for (field, value) in more.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        spec
+    };
+    assert!(has(over(json!({}))));
+    assert!(!has(over(json!({"replicas": 1}))));
+    assert!(has(over(
+        json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 2}})
+    )));
+    assert!(!has(over(
+        json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+    )));
+}
+
+/// The autoscaler's number stands, unless the spec no longer allows it.
+#[test]
+fn an_autoscaler_counts_pods() {
+    let counted = |spec: &Value, seen: Option<i32>| {
+        let broker = broker(spec);
+        let deployment = built(&broker, &Valid::default()).deployment;
+        let seen = seen.map(|replicas| {
+            let mut seen = deployment.clone();
+            seen.spec.replicas = Some(replicas);
+            seen
+        });
+        as_scaled(&broker, deployment, seen.as_ref()).spec.replicas
+    };
+    let scaled = json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 9}});
+    for (seen, expected) in [(None, 3), (Some(0), 3), (Some(5), 5), (Some(20), 9)] {
+        assert_eq!(counted(&scaled, seen), Some(expected), "{seen:?}");
+    }
+    assert_eq!(counted(&json!({}), Some(5)), Some(1));
 }
 
 /// Who may connect is everybody, if nobody is named: an empty list would be sent as one, and mean the same.
 #[test]
 fn a_policy_without_clients_is_open() {
     let spec = json!({"networkPolicy": {"enabled": true}});
-    let policy = serde_json::to_value(of(&spec, 1).policy).unwrap();
+    let policy = serde_json::to_value(of(&spec).policy).unwrap();
     assert_eq!(policy["spec"]["ingress"][0]["from"], Value::Null);
     assert_eq!(
         policy["spec"]["ingress"][1]["from"],
@@ -132,7 +157,7 @@ fn a_policy_without_clients_is_open() {
 #[test]
 fn pods_have_what_users_add() {
     let broker = broker(&full(&ingress()));
-    let objects = built(&broker, &Valid::default());
+    let (objects, embedded) = embedded(&broker, &Valid::default());
     let spec = objects.deployment.spec;
     let mut template = serde_json::to_value(&spec.template).unwrap();
     for ours in ["containers", "volumes", "securityContext"] {
@@ -143,7 +168,7 @@ fn pods_have_what_users_add() {
     let labels = spec.selector.match_labels.unwrap();
     assert_eq!(labels["app.kubernetes.io/instance"], "main");
     // It is no business of the pod's.
-    let state = &objects.state.data.unwrap()["state.json"].0;
+    let state = &embedded.state.data.unwrap()["state.json"].0;
     let state: Value = serde_json::from_slice(state).unwrap();
     let fields = state["items"][0]["spec"].as_object().unwrap();
     for field in [
@@ -162,7 +187,7 @@ fn several_pods_are_spread_unless_the_spec_says_how() {
     let constraints = |spec: &Value, several| {
         let broker = broker(spec);
         let template = built(&broker, &Valid::default()).deployment.spec.template;
-        let template = pod_template::extend(template, &broker, several);
+        let template = pod_template::serving(template, &broker, several);
         serde_json::to_value(template.spec.unwrap().topology_spread_constraints).unwrap()
     };
     assert_eq!(constraints(&json!({}), false), Value::Null);
@@ -186,6 +211,24 @@ fn several_pods_are_spread_unless_the_spec_says_how() {
     assert_eq!(constraints(&spec, true), own);
 }
 
+/// Those that do one thing and end have what all pods need, and do not wait for the places of those that serve.
+#[test]
+fn jobs_have_what_users_add_but_for_places() {
+    let spec = json!({"podTemplate": {
+        "tolerations": [{"key": "a", "operator": "Exists"}], "serviceAccountName": "irsa",
+        "affinity": {"nodeAffinity": {}, "podAntiAffinity": {}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule"}],
+    }});
+    let template = pod_template::extend(PodTemplateSpec::default(), &broker(&spec));
+    assert_eq!(
+        serde_json::to_value(template.spec.unwrap()).unwrap(),
+        json!({
+            "containers": [], "tolerations": [{"key": "a", "operator": "Exists"}], "serviceAccountName": "irsa",
+            "affinity": {"nodeAffinity": {}},
+        })
+    );
+}
+
 /// Tools track objects by labels and annotations: a child that had those of its parent would be taken for theirs.
 #[test]
 fn surroundings_have_no_labels_of_their_parent() {
@@ -193,7 +236,7 @@ fn surroundings_have_no_labels_of_their_parent() {
         ingress(),
         json!({"gateway": {"parentRefs": [{"name": "a"}]}}),
     ] {
-        for object in shown(&of(&full(&expose), 2)) {
+        for object in shown(&of(&full(&expose))) {
             let metadata: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
             assert!(
                 !metadata
