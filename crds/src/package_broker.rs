@@ -192,8 +192,8 @@ pub struct PackageBrokerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 
-    /// How many pods serve, by how much they have to do. Only in a cluster. Default: as many as
-    /// the rest of the spec says.
+    /// How many pods serve, by how much they have to do. Needs `database`, and stands in place of
+    /// `replicas`. Only in a cluster. Default: as many as the rest of the spec says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
@@ -205,7 +205,8 @@ pub struct PackageBrokerSpec {
     #[serde(default)]
     pub monitoring: Monitoring,
 
-    /// What pods have besides what the operator gives them. Only in a cluster.
+    /// What pods have besides what the operator gives them; those of Jobs too, but for their places
+    /// among other pods. Only in a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
 }

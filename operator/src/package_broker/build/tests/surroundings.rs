@@ -161,7 +161,7 @@ fn pods_have_what_users_add() {
     let spec = objects.deployment.spec;
     let mut template = serde_json::to_value(&spec.template).unwrap();
     for ours in ["containers", "volumes", "securityContext"] {
-        template["spec"].as_object_mut().unwrap().remove(ours);
+        template["spec"].as_object_mut().unwrap().shift_remove(ours);
     }
     insta::assert_snapshot!(serde_json::to_string_pretty(&template).unwrap());
     // What a Deployment finds its pods by does not change.
