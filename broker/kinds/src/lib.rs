@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod credentials;
 pub mod egress;
+pub mod lifetime;
 mod mapping;
 mod pem;
 

@@ -9,7 +9,7 @@ mod names;
 pub(crate) mod urls;
 
 pub use measures::{DurationString, InvalidText, Quantity};
-pub use names::{Cidr, ObjectName, PackagePattern, SecretKey};
+pub use names::{AnnotationValue, Cidr, LabelValue, ObjectName, PackagePattern, SecretKey};
 
 use serde_json::{Value, json};
 
