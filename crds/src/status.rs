@@ -94,6 +94,8 @@ reasons! {
     SecretNotFound,
     /// The Secret does not hold what it should.
     InvalidSecret,
+    /// The spec holds what the schema cannot tell is wrong.
+    InvalidSpec,
     /// The spec asks for what its PackageBroker does not allow.
     NotAllowed,
     /// Two objects have what only one may have.

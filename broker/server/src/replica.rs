@@ -27,7 +27,7 @@ use crate::{
     installation::{self, SourceSettings},
     manifests::Desired,
     settings::Process,
-    tokens,
+    tokens::{self, Tokens},
 };
 
 /// How long after a failure what is declared is put in force again.
@@ -168,7 +168,10 @@ impl Replica {
         };
         self.engine.check(&desired.broker)?;
         let data = self.engine.data();
-        let tokens = tokens::declared(desired, data, DistUrls::new(url).base())?;
+        let Tokens {
+            records: tokens,
+            next,
+        } = tokens::declared(desired, data, DistUrls::new(url).base())?;
         self.broker().tokens.restrict(&tokens).await?;
         let text = write(&desired.broker);
         // So that what changes is known; what is declared now and cannot be used is about to be replaced.
@@ -181,6 +184,10 @@ impl Replica {
         self.broker().repositories.install(installation).await?;
         self.broker().tokens.replace(tokens).await?;
         tokens::remove_others(desired, data)?;
+        if let Some(next) = next {
+            // Nobody stays here who would do it.
+            tracing::info!(%next, "a token is to be rotated, or one before it to be forgotten: run apply again then");
+        }
         let applied = Event::new(Actor::Manifests, Action::ManifestsApplied);
         self.broker().audit.note(&applied);
         self.engine.installed(configured);

@@ -29,13 +29,22 @@ pub(crate) struct Backoffs {
 impl Backoffs {
     /// After a failure.
     pub(crate) fn failed<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
+        self.failed_until(object, Duration::MAX)
+    }
+
+    /// After a failure of something that has to be looked at again after `latest` in any case.
+    pub(crate) fn failed_until<K: Lookup<DynamicType = ()>>(
+        &self,
+        object: &K,
+        latest: Duration,
+    ) -> Action {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MOST {
             failures.clear();
         }
         let count = failures.entry(key(object)).or_default();
         *count += 1;
-        Action::requeue(jittered(wait(*count)))
+        Action::requeue(jittered(wait(*count)).min(latest))
     }
 
     /// After a look that found all well, or nothing that time could cure: a change brings the next one.
