@@ -21,6 +21,7 @@ use package_broker_core::{
     sync::schedule::Scheduler,
 };
 use package_broker_crds::SYNC_REQUESTED_AT;
+use package_broker_kinds::lifetime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -281,9 +282,15 @@ fn tell_of_others(desired: &Desired) {
             "fields of the PackageBroker that have no effect outside of a cluster"
         );
     }
-    for (token, _) in &desired.tokens {
+    for (token, brought) in &desired.tokens {
+        let name = token.metadata.name.as_deref().unwrap_or_default();
+        if brought.is_some() && lifetime::request(token).is_some() {
+            tracing::warn!(
+                token = name,
+                "package.broker/rotate-requested-at has no effect on a token of your own: put another one into its Secret"
+            );
+        }
         if token.spec.secret.is_some() {
-            let name = token.metadata.name.as_deref().unwrap_or_default();
             tracing::warn!(
                 token = name,
                 "spec.secret has no effect outside of a cluster: the token is in a file"

@@ -16,5 +16,6 @@ mod kstatus;
 mod leader;
 mod manifests;
 mod mistakes;
+mod rotation;
 mod rules;
 mod support;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use kube::Resource;
 use package_broker_core::domain::token;
-use package_broker_crds::{AccessToken, PackageBroker, Repository};
+use package_broker_crds::{AccessToken, PackageBroker, Repository, validation::admit};
 use package_broker_kinds::SecretData;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -211,6 +211,7 @@ fn tokens_in(objects: &Objects) -> Vec<(String, Value, String)> {
     let tokens = items.iter().filter(|item| item["kind"] == "AccessToken");
     tokens
         .map(|token| {
+            assert!(admit(token).is_ok(), "{token}");
             let spec = &token["spec"];
             for field in ["ttl", "rotation", "secret", "suspend"] {
                 assert!(spec.get(field).is_none(), "{token}");
