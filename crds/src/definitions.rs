@@ -49,7 +49,7 @@ fn default_status(definition: &mut Value) {
     let versions = definition["spec"]["versions"].as_array_mut();
     for version in versions.into_iter().flatten() {
         // The one empty map that says something.
-        version["subresources"] = json!({"status": {}});
+        version["subresources"]["status"] = json!({});
         let status = &mut version["schema"]["openAPIV3Schema"]["properties"]["status"];
         if status.is_object() {
             status["default"] = json!({"observedGeneration": -1});

@@ -14,6 +14,7 @@ mod common;
 mod definitions;
 mod package_broker;
 mod repository;
+mod servers;
 mod status;
 mod text;
 pub mod validation;
@@ -33,11 +34,14 @@ pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
     RepositoryType, SyncMode,
 };
+pub use servers::{
+    CaSecretRef, Database, RedisServer, S3, SharedCache, SslMode, Storage, UrlSecretRef,
+};
 pub use status::{
     AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT,
     ROTATE_REQUESTED_AT, Reason, RepositoryStatus, SYNC_REQUESTED_AT,
 };
 pub use text::{
-    AnnotationValue, Cidr, DurationString, InvalidText, LabelValue, ObjectName, PackagePattern,
-    Quantity, SecretKey,
+    AnnotationValue, Cidr, CronExpression, DurationString, InvalidText, LabelValue, ObjectName,
+    PackagePattern, Quantity, SecretKey,
 };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::{SecretRef, short_name_rule},
+    servers::{Database, SharedCache, Storage},
     status::PackageBrokerStatus,
     text::{Cidr, DurationString, ObjectName, PackagePattern, Quantity, urls},
 };
@@ -35,6 +36,8 @@ use crate::{
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    scale = r#"{"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}"#,
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "Repositories", type_ = "integer", json_path = ".status.repositories"),
     printcolumn(name = "Tokens", type_ = "integer", json_path = ".status.accessTokens", priority = 1),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
@@ -46,6 +49,26 @@ use crate::{
     )
     .message("plain http is refused; use https, or set spec.egress.allowHttp to true")
     .field_path(".packagist.url"))]
+#[x_kube(
+    validation = Rule::new("!has(self.database) || has(self.storage)")
+        .message("with a database, archives need a bucket; write storage.s3, or remove database")
+        .field_path(".database"),
+    validation = Rule::new("has(self.database) || !has(self.storage)")
+        .message("a bucket needs a database beside it; write database, or remove storage")
+        .field_path(".storage"),
+    validation = Rule::new("has(self.database) || !has(self.cache)")
+        .message("without a database there is one pod, which shares nothing; write database and storage, or remove cache")
+        .field_path(".cache"),
+    validation = Rule::new("has(self.database) || !has(self.replicas) || self.replicas <= 1")
+        .message("without a database there is one pod, with its state on a volume; write database and storage, or remove replicas")
+        .field_path(".replicas"),
+    validation = Rule::new("has(self.database) == has(oldSelf.database)")
+        .message("state does not move between a volume and a database; make another PackageBroker")
+        .field_path(".database"),
+    validation = Rule::new("!has(self.database) || !has(self.volume) || (quantity(self.volume.size).compareTo(quantity('10Gi')) == 0 && !has(self.volume.storageClassName))")
+        .message("with a database there is no volume; remove it")
+        .field_path(".volume")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageBrokerSpec {
     /// Public URL that clients use, http or https, with an optional path. All URLs in the metadata
@@ -103,7 +126,26 @@ pub struct PackageBrokerSpec {
     #[serde(default)]
     pub audit: Audit,
 
-    /// The volume that holds the registry's state and archives. Only in a cluster.
+    /// The PostgreSQL database that holds all state but archives, so that several pods can serve.
+    /// Only in a cluster. Default: state and archives on a volume of one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
+
+    /// Where archives are kept beside a database. Only in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+
+    /// Where replicas keep counters. Only in a cluster. Default: in the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<SharedCache>,
+
+    /// How many pods serve. 0 to 100. Only in a cluster. Default: `2` with a database, else `1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub replicas: Option<i32>,
+
+    /// The volume that holds the registry's state and archives where there is no database. Only in
+    /// a cluster.
     #[serde(default)]
     pub volume: Volume,
 
@@ -117,8 +159,9 @@ pub struct PackageBrokerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
-    /// What becomes of the volume when the PackageBroker is deleted. Only in a cluster.
-    /// Default: `Retain`.
+    /// What becomes of the volume, or of the keys that credentials in the database are encrypted
+    /// with, when the PackageBroker is deleted. Nothing in a database or bucket is ever deleted.
+    /// Only in a cluster. Default: `Retain`.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
@@ -132,6 +175,10 @@ impl PackageBrokerSpec {
     pub fn only_in_cluster(&self) -> Vec<&'static str> {
         let default = Self::default();
         [
+            ("spec.database", self.database.is_some()),
+            ("spec.storage", self.storage.is_some()),
+            ("spec.cache", self.cache.is_some()),
+            ("spec.replicas", self.replicas.is_some()),
             ("spec.volume", self.volume != default.volume),
             ("spec.image", self.image.is_some()),
             ("spec.resources", self.resources.is_some()),
@@ -344,11 +391,16 @@ pub struct Egress {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncLimits {
-    /// Packages whose documents are read at the same time, for each Repository. 1 to 64.
-    /// Default: `4`.
+    /// Repositories that are synced at the same time. 1 to 64. Default: `4`.
     #[serde(default = "SyncLimits::default_max_concurrent")]
     #[schemars(range(min = 1, max = 64))]
     pub max_concurrent: i32,
+
+    /// Packages whose documents are read at the same time, for each Repository. 1 to 64.
+    /// Default: `4`.
+    #[serde(default = "SyncLimits::default_packages_per_repository")]
+    #[schemars(range(min = 1, max = 64))]
+    pub packages_per_repository: i32,
 
     /// Requests at the same time to one host, over all Repositories. 1 to 64. Default: `8`.
     #[serde(default = "SyncLimits::default_per_host")]
@@ -361,6 +413,10 @@ impl SyncLimits {
         4
     }
 
+    fn default_packages_per_repository() -> i32 {
+        4
+    }
+
     fn default_per_host() -> i32 {
         8
     }
@@ -370,6 +426,7 @@ impl Default for SyncLimits {
     fn default() -> Self {
         Self {
             max_concurrent: Self::default_max_concurrent(),
+            packages_per_repository: Self::default_packages_per_repository(),
             per_host: Self::default_per_host(),
         }
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     common::{BrokerRef, SecretRef, immutable_rule, short_name_rule},
     status::RepositoryStatus,
-    text::{DurationString, PackagePattern, urls},
+    text::{CronExpression, DurationString, PackagePattern, urls},
 };
 
 /// A source of packages: where it is, who may read it, and what the registry takes from it.
@@ -178,17 +178,29 @@ impl PackageFilter {
 
 /// When a source is read.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.interval) || !has(self.schedule)")
+    .message("a schedule says when, so that interval would have no effect; remove one of the two")
+    .field_path(".interval"))]
 #[serde(rename_all = "camelCase")]
 pub struct RepositorySync {
     /// How much of the source is read ahead. Only for type `composer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<SyncMode>,
 
-    /// Time between two reads, at least `10s`. Default: `1h`.
-    #[serde(default = "RepositorySync::default_interval")]
+    /// Time between two reads, at least `10s`. Default: `1h`, unless there is a `schedule`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]{1,6}(ms|s|m|h))+$') || duration(self) >= duration('10s')")
         .message("shorter than 10s; write 10s or more"))]
-    pub interval: DurationString,
+    pub interval: Option<DurationString>,
+
+    /// The times at which the source is read, as a cron expression in UTC: minute (0-59), hour
+    /// (0-23), day of the month (1-31), month (1-12 or `jan`-`dec`) and weekday (0-7 or
+    /// `sun`-`sat`; 0 and 7 are Sunday), each `*`, a number, a range `1-5`, a step `*/15`, or a list
+    /// of these with commas; or `@hourly`, `@daily`, `@weekly`, `@monthly` or `@yearly`. A read
+    /// begins up to a minute later, each Repository's by a time of its own. In place of `interval`.
+    /// Example: `30 3 * * 1-5`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<CronExpression>,
 
     /// Longest time that one read may take, at least `1s`. Default: `10m`.
     #[serde(default = "RepositorySync::default_timeout")]
@@ -198,10 +210,6 @@ pub struct RepositorySync {
 }
 
 impl RepositorySync {
-    fn default_interval() -> DurationString {
-        DurationString::minutes(60)
-    }
-
     fn default_timeout() -> DurationString {
         DurationString::minutes(10)
     }
@@ -211,7 +219,8 @@ impl Default for RepositorySync {
     fn default() -> Self {
         Self {
             mode: None,
-            interval: Self::default_interval(),
+            interval: None,
+            schedule: None,
             timeout: Self::default_timeout(),
         }
     }

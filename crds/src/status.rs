@@ -30,6 +30,14 @@ pub enum ConditionType {
     Stalled,
     /// PackageBroker: the pods serve.
     Available,
+    /// PackageBroker: the database answers, and takes what is declared.
+    DatabaseReady,
+    /// PackageBroker: the bucket can be used.
+    StorageReady,
+    /// PackageBroker: Redis can be used.
+    CacheReady,
+    /// PackageBroker: the database has the tables of the release that is to run.
+    Migrated,
     /// Repository: how the last sync went.
     Synced,
     /// AccessToken: the Secret holds the token.
@@ -48,6 +56,10 @@ impl ConditionType {
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
             Self::Available => "Available",
+            Self::DatabaseReady => "DatabaseReady",
+            Self::StorageReady => "StorageReady",
+            Self::CacheReady => "CacheReady",
+            Self::Migrated => "Migrated",
             Self::Synced => "Synced",
             Self::SecretReady => "SecretReady",
             Self::Registered => "Registered",
@@ -94,7 +106,7 @@ reasons! {
     SecretNotFound,
     /// The Secret does not hold what it should.
     InvalidSecret,
-    /// The spec holds what the schema cannot tell is wrong.
+    /// The spec says what cannot be.
     InvalidSpec,
     /// The spec asks for what its PackageBroker does not allow.
     NotAllowed,
@@ -102,6 +114,14 @@ reasons! {
     Conflict,
     /// The last sync failed.
     SyncFailed,
+    /// The database does not answer, or not well.
+    DatabaseUnavailable,
+    /// The bucket cannot be used.
+    StorageUnavailable,
+    /// Redis cannot be used.
+    CacheUnavailable,
+    /// The database's tables could not be brought up to the release that is to run.
+    MigrationFailed,
     /// The pods are not up.
     PodsNotReady,
     /// The pods do not take what they were given.
@@ -124,7 +144,8 @@ pub struct PackageBrokerStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Available, Reconciling, Stalled.
+    /// Ready, Available, Reconciling, Stalled; with a database also DatabaseReady, StorageReady,
+    /// CacheReady and Migrated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -144,6 +165,18 @@ pub struct PackageBrokerStatus {
     /// The release of the broker that answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+
+    /// Pods that should serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+
+    /// Pods that serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+
+    /// How the pods are found, for whatever scales them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
 
     /// Repositories that belong to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +207,22 @@ pub struct RepositoryStatus {
     /// When a sync last succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,
+
+    /// When the last sync that has ended began, whatever came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt_time: Option<Time>,
+
+    /// When the next sync is due. Only where syncs are Jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_sync_time: Option<Time>,
+
+    /// Syncs in a row that failed. Only where syncs are Jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consecutive_failures: Option<i32>,
+
+    /// The last sync Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 
     /// Packages that the source has for us.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,19 +1,19 @@
 //! A Garage server of one's own, on loopback, for as long as the value lives: an S3 service as people run it.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tempfile::TempDir;
 
 use crate::cache::Cache;
 use crate::http;
-use crate::process::{ChildGroup, tethered};
+use crate::place::Place;
+use crate::process::ChildGroup;
 
 const START_LIMIT: Duration = Duration::from_mins(1);
 
@@ -22,6 +22,7 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 pub struct Garage {
     server: ChildGroup,
     folder: TempDir,
+    place: Place,
     port: u16,
 }
 
@@ -38,6 +39,14 @@ impl Garage {
     /// # Errors
     /// If Garage was not built, with the command that does; or if it does not start, with what it said.
     pub fn start() -> Result<Self> {
+        Self::start_at(&Place::loopback())
+    }
+
+    /// The same at another place.
+    ///
+    /// # Errors
+    /// As for [`Garage::start`].
+    pub fn start_at(place: &Place) -> Result<Self> {
         let program = Cache::from_environment()?.garage();
         anyhow::ensure!(
             program.is_file(),
@@ -45,8 +54,8 @@ impl Garage {
             program.display()
         );
         let folder = tempfile::Builder::new().prefix("garage-").tempdir()?;
-        let port = free_port()?;
-        let configuration = configuration(&folder, port, free_port()?, free_port()?);
+        let ports = [place.free_port()?, place.free_port()?, place.free_port()?];
+        let configuration = configuration(&folder, &place.address().to_string(), ports);
         let file = folder.path().join("garage.toml");
         // It refuses a file with secrets that others may read.
         let mut opened = fs::OpenOptions::new();
@@ -57,7 +66,7 @@ impl Garage {
             .open(&file)?;
         std::io::Write::write_all(&mut opened, configuration.as_bytes())?;
         let log = File::create(folder.path().join("log"))?;
-        let mut command = tethered(program);
+        let mut command = place.command(program);
         command
             .arg("-c")
             .arg(&file)
@@ -71,7 +80,8 @@ impl Garage {
         let mut garage = Self {
             server: ChildGroup::spawn("garage", command)?,
             folder,
-            port,
+            place: place.clone(),
+            port: ports[0],
         };
         garage.wait_until_up()?;
         Ok(garage)
@@ -94,7 +104,7 @@ impl Garage {
 
     /// The URL of its S3 API.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.place.address(), self.port)
     }
 
     /// Waits until the bucket is there, which it makes last: it then asks strangers for a signature.
@@ -102,9 +112,9 @@ impl Garage {
         let deadline = Instant::now() + START_LIMIT;
         let bucket = format!("{}/{}", self.endpoint(), Self::BUCKET);
         loop {
-            if let Ok(answer) = http::get(&bucket, &[])
-                && answer.status == 403
-            {
+            let asked = bucket.clone();
+            let answer = self.place.inside(move || http::get(&asked, &[]))?;
+            if answer.is_ok_and(|answer| answer.status == 403) {
                 return Ok(());
             }
             let said = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
@@ -119,19 +129,14 @@ impl Garage {
     }
 }
 
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
-}
-
-fn configuration(folder: &TempDir, s3: u16, rpc: u16, admin: u16) -> String {
+fn configuration(folder: &TempDir, host: &str, [s3, rpc, admin]: [u16; 3]) -> String {
     let folder = folder.path().display();
     format!(
         "metadata_dir = \"{folder}/meta\"\ndata_dir = \"{folder}/data\"\ndb_engine = \"sqlite\"\n\
          replication_factor = 1\nmetadata_fsync = false\ndata_fsync = false\n\
-         rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\nrpc_secret = \"{secret}\"\n\
-         [s3_api]\ns3_region = \"us-east-1\"\napi_bind_addr = \"127.0.0.1:{s3}\"\nroot_domain = \".s3.localhost\"\n\
-         [admin]\napi_bind_addr = \"127.0.0.1:{admin}\"\nadmin_token = \"{secret}\"\n",
+         rpc_bind_addr = \"{host}:{rpc}\"\nrpc_public_addr = \"{host}:{rpc}\"\nrpc_secret = \"{secret}\"\n\
+         [s3_api]\ns3_region = \"us-east-1\"\napi_bind_addr = \"{host}:{s3}\"\nroot_domain = \".s3.localhost\"\n\
+         [admin]\napi_bind_addr = \"{host}:{admin}\"\nadmin_token = \"{secret}\"\n",
         secret = Garage::SECRET,
     )
 }

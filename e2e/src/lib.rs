@@ -18,6 +18,8 @@ pub mod http;
 pub mod image;
 pub mod lock;
 pub mod manifests;
+pub mod place;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod tree;

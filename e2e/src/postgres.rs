@@ -1,7 +1,6 @@
 //! A PostgreSQL server of one's own, on loopback, for as long as the value lives.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::place::Place;
 use crate::process::{ChildGroup, Ending, tethered};
 
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -27,6 +27,7 @@ const USER: &str = "postgres";
 pub struct Postgres {
     programs: PathBuf,
     folder: TempDir,
+    place: Place,
     port: u16,
     server: Mutex<Option<ChildGroup>>,
     databases: AtomicU32,
@@ -38,6 +39,14 @@ impl Postgres {
     /// # Errors
     /// If PostgreSQL is not installed, with the package to install; or if it does not start, with what it said.
     pub fn start() -> Result<Self> {
+        Self::start_at(Place::loopback())
+    }
+
+    /// The same at another place. From elsewhere than loopback, users need a password.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn start_at(place: Place) -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
         if is_root() {
@@ -57,10 +66,15 @@ impl Postgres {
             "--no-sync",
         ]);
         finish(initdb, "initdb")?;
+        let access = folder.path().join("data/pg_hba.conf");
+        let mut rules = fs::read_to_string(&access)?;
+        rules.push_str("host all all 0.0.0.0/0 scram-sha-256\n");
+        fs::write(&access, rules)?;
         let server = Self {
             programs,
             folder,
-            port: free_port()?,
+            port: place.free_port()?,
+            place,
             server: Mutex::new(None),
             databases: AtomicU32::new(0),
         };
@@ -111,32 +125,43 @@ impl Postgres {
         )
     }
 
+    /// Makes an empty database with an owner of its own, and returns the names of both, and the owner's password.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn owned_database(&self) -> Result<[String; 3]> {
+        let name = format!("packages{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let (owner, password) = (format!("{name}_owner"), format!("secret-{name}"));
+        self.sql(
+            "postgres",
+            &format!("CREATE ROLE {owner} LOGIN PASSWORD '{password}'"),
+        )?;
+        self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {owner}"))?;
+        Ok([name, owner, password])
+    }
+
+    /// Where it listens.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Runs SQL in a database with `psql` and returns what it printed, without headings.
     ///
     /// # Errors
     /// If it fails, with what it said.
     pub fn sql(&self, database: &str, statement: &str) -> Result<String> {
         let mut psql = tethered(self.programs.join("psql"));
-        psql.args([
-            "-X",
-            "-q",
-            "-t",
-            "-A",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            USER,
-        ])
-        .args([
-            "-p",
-            &self.port.to_string(),
-            "-d",
-            database,
-            "-c",
-            statement,
-        ]);
+        psql.args(["-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-U", USER])
+            .arg("-h")
+            .arg(self.folder.path())
+            .args([
+                "-p",
+                &self.port.to_string(),
+                "-d",
+                database,
+                "-c",
+                statement,
+            ]);
         finish(psql, "psql")
     }
 
@@ -161,14 +186,15 @@ impl Postgres {
     pub fn run(&self) -> Result<()> {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let log = fs::File::create(self.folder.path().join("log"))?;
-        let mut postgres = unprivileged(&self.programs.join("postgres"));
+        let mut postgres = unprivileged_at(&self.place, &self.programs.join("postgres"));
         postgres
             .arg("-D")
             .arg(self.folder.path().join("data"))
             .arg("-k")
             .arg(self.folder.path())
             .args(["-p", &self.port.to_string()])
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+            .args(["-c", &format!("listen_addresses={}", self.place.address())])
+            .args(["-c", "fsync=off"])
             .args(["-c", "full_page_writes=off", "-c", "shared_buffers=64MB"])
             .args(["-c", "max_connections=200"])
             .stdin(Stdio::null())
@@ -200,7 +226,8 @@ impl Postgres {
         let server = Self {
             programs: self.programs.clone(),
             folder,
-            port: free_port()?,
+            port: self.place.free_port()?,
+            place: self.place.clone(),
             server: Mutex::new(None),
             databases: AtomicU32::new(self.databases.load(Ordering::Relaxed)),
         };
@@ -280,10 +307,15 @@ fn is_root() -> bool {
 
 /// A command that does not run as root: as the server's own user if we are root.
 fn unprivileged(program: &Path) -> Command {
+    unprivileged_at(&Place::loopback(), program)
+}
+
+/// The same, of a program that listens somewhere.
+fn unprivileged_at(place: &Place, program: &Path) -> Command {
     if !is_root() {
-        return tethered(program);
+        return place.command(program);
     }
-    let mut command = Command::new("setpriv");
+    let mut command = place.command("setpriv");
     command
         .args(["--reuid", USER, "--regid", USER, "--clear-groups", "--pdeathsig", "KILL", "--"])
         .arg(program)
@@ -306,10 +338,4 @@ fn finish(mut command: Command, name: &str) -> Result<String> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
 }

@@ -40,6 +40,7 @@ use crate::{
         live::Answers,
         watches::{Trigger, Wanted},
     },
+    syncs,
     triggers::{Triggers, Watches},
 };
 
@@ -163,6 +164,14 @@ fn start(
         package_broker::reconcile,
     ));
     controllers.spawn(control(
+        syncs::WORK,
+        work.syncs,
+        context.brokers.clone(),
+        at(BROKERS_AT_ONCE),
+        context,
+        syncs::reconcile,
+    ));
+    controllers.spawn(control(
         "Repository",
         work.repositories,
         context.repositories.clone(),
@@ -185,6 +194,8 @@ struct Work {
     brokers: Wanted<PackageBroker>,
     repositories: Wanted<Repository>,
     tokens: Wanted<AccessToken>,
+    /// Brokers whose syncs are to be looked at.
+    syncs: Wanted<PackageBroker>,
 }
 
 /// Starts all watches, and puts together what reconciles need.
@@ -197,8 +208,10 @@ fn assemble(
     let (broker, brokers) = Trigger::new();
     let (look_at_repository, repositories) = Trigger::new();
     let (look_at_token, tokens) = Trigger::new();
+    let (look_at_syncs, syncs) = Trigger::new();
     let triggers = Triggers {
         broker,
+        syncs: look_at_syncs.clone(),
         repository: look_at_repository.clone(),
         token: look_at_token.clone(),
     };
@@ -222,12 +235,17 @@ fn assemble(
         backoffs: crate::runtime::requeue::Backoffs::default(),
         look_at_repository,
         look_at_token,
+        look_at_syncs,
+        attempts: package_broker::migration::Attempts::default(),
+        databases: crate::database::Databases::default(),
+        syncs: crate::syncs::Syncs::default(),
         client,
     };
     let work = Work {
         brokers,
         repositories,
         tokens,
+        syncs,
     };
     Ok((Arc::new(context), work))
 }
@@ -262,7 +280,7 @@ where
         let failed = |object: Arc<K>, error: &ReconcileError, context: Arc<Context>| {
             let (name, namespace) = (object.name_any(), object.namespace());
             tracing::warn!(kind, name, namespace, %error, "a reconcile failed; it is tried again");
-            context.backoffs.failed(object.as_ref())
+            context.backoffs.failed_at(kind, object.as_ref())
         };
         let counted = move |object, context: Arc<Context>| async move {
             let (began, metrics) = (Instant::now(), Arc::clone(&context.metrics));

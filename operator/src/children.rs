@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Secret, Service},
+        batch::v1::Job,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
@@ -37,6 +38,15 @@ pub(crate) fn selector(broker: &str) -> BTreeMap<String, String> {
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()
+}
+
+/// A name that also fits into a label: as much of `name` as there is room for, then `suffix`, which has to tell apart what
+/// would have the same name.
+pub(crate) fn short_name(name: &str, suffix: &str) -> String {
+    const LONGEST: usize = 63;
+    let room = LONGEST.saturating_sub(suffix.len() + 1);
+    let name = name.get(..room.min(name.len())).unwrap_or(name);
+    format!("{}-{suffix}", name.trim_end_matches(['-', '.']))
 }
 
 /// Metadata of a child of `owner`, which goes when that goes. Labels and annotations of the owner are not copied: tools
@@ -81,6 +91,9 @@ pub(crate) fn is_child<K: Resource<DynamicType = ()>>(
 /// Objects of the kinds that the operator makes, as they are now; of most only what every object has.
 pub(crate) struct Children {
     pub(crate) deployments: Store<Deployment>,
+    /// Without what their pods are made from.
+    pub(crate) jobs: Store<Job>,
+    pub(crate) settings: Store<PartialObjectMeta<ConfigMap>>,
     pub(crate) services: Store<PartialObjectMeta<Service>>,
     pub(crate) volumes: Store<PartialObjectMeta<PersistentVolumeClaim>>,
     pub(crate) secrets: Store<PartialObjectMeta<Secret>>,

@@ -11,12 +11,15 @@ use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use crate::{
     args::Images,
     children::Children,
+    database::Databases,
     member::{Member, members},
     metrics::{Kinds, Metrics},
+    package_broker::migration::Attempts,
     runtime::{
         apply::Applier, events::Events, live::Answers, once::Once, requeue::Backoffs,
         watches::Trigger,
     },
+    syncs::Syncs,
 };
 
 /// Shared by all controllers.
@@ -36,6 +39,14 @@ pub(crate) struct Context {
     pub(crate) applier: Applier,
     pub(crate) events: Events,
     pub(crate) backoffs: Backoffs,
+    /// Migrations that failed.
+    pub(crate) attempts: Attempts,
+    /// The databases of brokers that have one.
+    pub(crate) databases: Databases,
+    /// What is known of sync Jobs.
+    pub(crate) syncs: Syncs,
+    /// Has the syncs of a broker looked at.
+    pub(crate) look_at_syncs: Trigger<PackageBroker>,
     pub(crate) look_at_repository: Trigger<Repository>,
     pub(crate) look_at_token: Trigger<AccessToken>,
 }
@@ -56,6 +67,8 @@ impl Context {
             of(&self.repositories),
             of(&self.tokens),
             of(&children.deployments),
+            of(&children.jobs),
+            of(&children.settings),
             of(&children.services),
             of(&children.volumes),
             of(&children.secrets),

@@ -13,6 +13,12 @@ pub(crate) enum ReconcileError {
     /// What should exist cannot be written down.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The database of a broker did not do what it should.
+    #[error(transparent)]
+    Database(#[from] package_broker_core::ports::database::DatabaseError),
+    /// A repository cannot be written down.
+    #[error(transparent)]
+    Settings(#[from] package_broker_core::domain::declared::SettingsError),
     /// No random numbers, for instance.
     #[error("a token cannot be made: {0}")]
     Token(#[from] package_broker_core::domain::token::TokenError),

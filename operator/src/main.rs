@@ -5,6 +5,7 @@ mod app;
 mod args;
 mod children;
 mod context;
+mod database;
 mod error;
 mod member;
 mod metrics;
@@ -13,6 +14,7 @@ mod probes;
 mod refusal;
 mod repository;
 mod runtime;
+mod syncs;
 mod triggers;
 
 use clap::Parser;

@@ -6,7 +6,8 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Secret, Service},
+        batch::v1::Job,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
     },
 };
 use kube::{
@@ -22,6 +23,10 @@ use crate::{
     access_token,
     children::{Children, INSTANCE, MANAGED_BY, OPERATOR},
     member::{Member, members},
+    package_broker::{
+        self,
+        build::job::{COMPONENT, SYNC},
+    },
     runtime::{
         health::Health,
         watches::{Trigger, watch},
@@ -67,13 +72,33 @@ impl<'a> Watches<'a> {
             + Sync
             + 'static,
     {
+        self.start_slim(kind, config, |_| {}, seen)
+    }
+
+    /// The same, keeping of each object only what `slim` leaves.
+    fn start_slim<K>(
+        &mut self,
+        kind: &'static str,
+        config: watcher::Config,
+        slim: fn(&mut K),
+        seen: impl Fn(&K) + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
         let progress = self.health.watch(kind);
         let client = self.client.clone();
         let api = match &self.namespace {
             None => Api::all(client),
             Some(namespace) => Api::namespaced(client, namespace),
         };
-        watch(self.tasks, api, config, progress, seen)
+        watch(self.tasks, (api, config), progress, slim, seen)
     }
 }
 
@@ -83,6 +108,8 @@ pub(crate) struct Triggers {
     pub(crate) broker: Trigger<PackageBroker>,
     pub(crate) repository: Trigger<Repository>,
     pub(crate) token: Trigger<AccessToken>,
+    /// The syncs of a broker.
+    pub(crate) syncs: Trigger<PackageBroker>,
 }
 
 /// What users declare, as it is now.
@@ -110,6 +137,20 @@ impl Triggers {
             me.child_seen(child);
         });
         let me = self.clone();
+        let jobs = watches.start_slim(
+            "Job",
+            ours(),
+            // What pods are made from is most of it.
+            |job: &mut Job| job.spec = None,
+            move |child: &Job| me.job_seen(child),
+        );
+        let me = self.clone();
+        let settings = watches.start(
+            "ConfigMap",
+            ours(),
+            move |child: &PartialObjectMeta<ConfigMap>| me.child_seen(child),
+        );
+        let me = self.clone();
         let services = watches.start(
             "Service",
             ours(),
@@ -121,16 +162,19 @@ impl Triggers {
             ours(),
             move |child: &PartialObjectMeta<PersistentVolumeClaim>| me.child_seen(child),
         );
-        let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
+        let me = self.clone();
+        let stores = (brokers.clone(), repositories.clone(), tokens.clone());
         let secrets = watches.start(
             "Secret",
             all(),
             move |secret: &PartialObjectMeta<Secret>| {
-                me.secret_seen(secret, &of, &to);
+                me.secret_seen(secret, &stores);
             },
         );
         let children = Children {
             deployments,
+            jobs,
+            settings,
             services,
             volumes,
             secrets,
@@ -171,12 +215,24 @@ impl Triggers {
         }
     }
 
+    /// A Job began or ended: one that syncs concerns a repository, and says nothing of its broker.
+    fn job_seen(&self, job: &Job) {
+        let Some(broker) = job.labels().get(INSTANCE) else {
+            return;
+        };
+        let namespace = job.namespace().unwrap_or_default();
+        if job.labels().get(COMPONENT).is_some_and(|of| of == SYNC) {
+            self.syncs.look_at(broker, &namespace);
+        } else {
+            self.broker.look_at(broker, &namespace);
+        }
+    }
+
     /// A Secret came, changed or went: one of ours, or one that somebody names.
     fn secret_seen(
         &self,
         secret: &PartialObjectMeta<Secret>,
-        repositories: &Store<Repository>,
-        tokens: &Store<AccessToken>,
+        (brokers, repositories, tokens): &Stores,
     ) {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         if secret
@@ -185,6 +241,13 @@ impl Triggers {
             .is_some_and(|by| by == OPERATOR)
         {
             self.child_seen(secret);
+        }
+        for broker in brokers.state() {
+            if broker.namespace().as_deref() == Some(&namespace)
+                && package_broker::names_secret(&broker, &name)
+            {
+                self.broker.look_at(&broker.name_any(), &namespace);
+            }
         }
         for repository in repositories.state() {
             let reference = repository.spec.credentials_secret_ref.as_ref();

@@ -24,6 +24,8 @@ const PROGRAMS: [&str; 2] = ["package-broker", "package-broker-operator"];
 pub(crate) const REGISTRY: &str = "localhost";
 /// The tag of images that are built for the suites.
 pub(crate) const TAG: &str = "e2e";
+/// Another tag of the same images, to upgrade to.
+const NEXT_TAG: &str = "e2e-next";
 /// What a pod with PHP and Composer is made of.
 const PHP: &[&str] = &[
     "php-cli",
@@ -150,7 +152,9 @@ pub(crate) fn build() -> Result<Vec<PathBuf>> {
         let archive = folder.join(format!("{program}.tar"));
         let reference = format!("{REGISTRY}/{program}:{TAG}");
         let binary = static_folder("debug")?.join(program);
-        let digest = Image::of_program(&reference, &binary)?.write(&archive)?;
+        let image = Image::of_program(&reference, &binary)?;
+        let next = format!("{REGISTRY}/{program}:{NEXT_TAG}");
+        let digest = image.also(&next).write(&archive)?;
         println!("    {reference} {digest}");
         archives.push(archive);
     }

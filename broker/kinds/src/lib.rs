@@ -5,10 +5,12 @@
 
 pub mod auth;
 pub mod credentials;
+pub mod declared;
 pub mod egress;
 pub mod lifetime;
 mod mapping;
 mod pem;
+pub mod schedule;
 
 use std::collections::BTreeMap;
 

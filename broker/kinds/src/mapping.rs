@@ -1,6 +1,9 @@
 //! From the three kinds to what the core runs.
 
+use std::time::Duration;
+
 use package_broker_core::domain::{
+    cadence::Cadence,
     installation::{Installation, Limits},
     names::RepositoryName,
     patterns::{NameFilter, NamePattern},
@@ -11,7 +14,10 @@ use package_broker_core::domain::{
 };
 use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
 
-use crate::SecretData;
+use crate::{SecretData, schedule};
+
+/// How often a source is read of which nothing else is said.
+const INTERVAL: Duration = Duration::from_hours(1);
 
 /// An installation of these repositories, and the mirror that its `PackageBroker` wants. `default_url` is used where
 /// `externalUrl` is left out.
@@ -24,6 +30,7 @@ pub fn installation(
     let limits = Limits {
         max_archive_size: spec.limits.max_archive_size.bytes(),
         max_concurrent: usize::try_from(spec.sync.max_concurrent).unwrap_or(1),
+        packages_per_repository: usize::try_from(spec.sync.packages_per_repository).unwrap_or(1),
         per_address: spec.limits.requests_per_hour_per_address.map(quota),
     };
     Installation::new(
@@ -54,7 +61,7 @@ pub fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> R
             crds::SyncMode::Eager => SyncMode::Eager,
             crds::SyncMode::Lazy => SyncMode::Lazy,
         }),
-        interval: spec.sync.interval.duration(),
+        cadence: cadence(&spec.sync),
         timeout: spec.sync.timeout.duration(),
         path: spec
             .git
@@ -65,6 +72,18 @@ pub fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> R
         credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
         public: false,
         suspended: spec.suspend,
+    }
+}
+
+/// When a source is read. One whose schedule is none is not run: [`schedule::mistake`] has told it before.
+fn cadence(sync: &crds::RepositorySync) -> Cadence {
+    match schedule::read(sync) {
+        Some(Ok(schedule)) => Cadence::At(schedule),
+        Some(Err(_)) | None => Cadence::Every(
+            sync.interval
+                .as_ref()
+                .map_or(INTERVAL, crds::DurationString::duration),
+        ),
     }
 }
 
@@ -89,7 +108,7 @@ fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
         mode: match packagist.mode {
             crds::PackagistMode::Lazy => Some(SyncMode::Lazy),
         },
-        interval: sync.interval.duration(),
+        cadence: cadence(&sync),
         timeout: sync.timeout.duration(),
         path: None,
         bucket: BucketAccess::default(),

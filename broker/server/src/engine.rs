@@ -13,6 +13,7 @@ use package_broker_core::{
     services::audit::AuditPolicy,
 };
 use package_broker_crds::{PackageBroker, PackageBrokerSpec};
+use package_broker_kinds::declared::audit_policy;
 
 use crate::{
     drivers::ReplaceableSources,
@@ -76,7 +77,7 @@ impl Engine {
 
     /// Puts in force what a `PackageBroker` says besides its repositories; [`Engine::installed`] ends it.
     pub(crate) fn configure(&self, spec: &PackageBrokerSpec) -> anyhow::Result<Configured> {
-        let audit = installation::audit_policy(spec);
+        let audit = audit_policy(spec);
         if audit.enabled {
             self.app.broker.audit.set_policy(audit);
         }

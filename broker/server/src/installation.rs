@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use ipnet::IpNet;
-use package_broker_core::{domain::repository::Repository, services::audit::AuditPolicy};
+use package_broker_core::domain::repository::Repository;
 use package_broker_crds::PackageBrokerSpec;
 use package_broker_drivers::source::{SourceFactory, SourceLimits, egress::EgressPolicy};
 
@@ -52,14 +52,6 @@ pub(crate) fn sources(settings: &SourceSettings, data: &Path) -> SourceFactory {
         settings.limits,
         git_folder(data),
     )
-}
-
-/// What is recorded in the audit log, and for how long.
-pub(crate) fn audit_policy(spec: &PackageBrokerSpec) -> AuditPolicy {
-    AuditPolicy {
-        enabled: spec.audit.enabled,
-        retention: spec.audit.retention.duration(),
-    }
 }
 
 /// The proxies that are believed when they say whose request it is.

@@ -5,19 +5,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use package_broker_core::{
     broker::Broker,
-    domain::{
-        audit::{Action, Actor, Event},
-        installation::Installation,
-        keyring::KeyRing,
-        metadata::DistUrls,
-        repository::Repository,
-    },
-    services::declared::{DeclaredService, Loaded},
+    domain::{installation::Installation, keyring::KeyRing, metadata::DistUrls},
+    services::declared::DeclaredService,
 };
-use package_broker_crds::{
-    PackageBroker, PackageBrokerSpec,
-    validation::{Admitted, admit},
-};
+use package_broker_crds::PackageBrokerSpec;
+use package_broker_kinds::declared;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
@@ -80,33 +72,13 @@ impl Replica {
 
     /// What is declared now.
     async fn installation(&self) -> anyhow::Result<(PackageBrokerSpec, Installation)> {
-        // Before the rest, so that nothing is decided under an older one than this says.
-        let revision = self.broker().database.revisions().await?.declared;
-        let Some(text) = self.declared.installation().await? else {
+        let Some(found) = declared::load(self.broker(), &self.declared).await? else {
             bail!(
                 "nothing is declared in this database yet; declare manifests with `package-broker apply`"
             );
         };
-        let declared = read(&text)?;
-        self.engine.check(&declared)?;
-        let spec = declared.spec;
-        let Some(url) = spec.external_url.as_deref() else {
-            bail!(
-                "the PackageBroker that is declared has no externalUrl; declare it again with one"
-            );
-        };
-        let Loaded {
-            mut repositories,
-            problems,
-        } = self.declared.load().await?;
-        let before = self.broker().catalog.installation();
-        for problem in problems {
-            tracing::error!(error = %problem, "a declared repository cannot be used");
-            let kept = before.repository(&problem.name);
-            repositories.extend(kept.map(|kept| Repository::clone(kept)));
-        }
-        let installation = package_broker_kinds::installation(&spec, repositories, url);
-        Ok((spec, installation.declared_at(revision)))
+        self.engine.check(&found.broker)?;
+        Ok((found.broker.spec, found.installation))
     }
 
     /// Puts in force what is declared, as soon as something is.
@@ -159,8 +131,7 @@ impl Replica {
     /// Declares what manifests say, for all processes on the database. Tokens that are withdrawn stop first of all; new
     /// ones come last, so that none sees what is not there yet. Interrupted, it is taken up by the next call.
     pub(crate) async fn declare(&self, desired: &Desired) -> anyhow::Result<Declared> {
-        let spec = &desired.broker.spec;
-        let Some(url) = spec.external_url.as_deref() else {
+        let Some(url) = desired.broker.spec.external_url.as_deref() else {
             let name = desired.broker.metadata.name.as_deref().unwrap_or_default();
             bail!(
                 "PackageBroker \"{name}\": spec.externalUrl is required where several processes serve; set it to the URL that clients use"
@@ -168,29 +139,18 @@ impl Replica {
         };
         self.engine.check(&desired.broker)?;
         let data = self.engine.data();
-        let Tokens {
-            records: tokens,
-            next,
-        } = tokens::declared(desired, data, DistUrls::new(url).base())?;
-        self.broker().tokens.restrict(&tokens).await?;
-        let text = write(&desired.broker);
-        // So that what changes is known; what is declared now and cannot be used is about to be replaced.
-        self.adopt().await.ok();
-        self.declared.declare_installation(&text).await?;
-        let repositories = installation::repositories(desired);
-        let redeclared = self.declared.declare(&repositories).await?;
-        let (spec, installation) = self.installation().await?;
-        let configured = self.engine.configure(&spec)?;
-        self.broker().repositories.install(installation).await?;
-        self.broker().tokens.replace(tokens).await?;
+        let Tokens { records, next } = tokens::declared(desired, data, DistUrls::new(url).base())?;
+        let wanted = declared::Wanted {
+            broker: &desired.broker,
+            repositories: installation::repositories(desired),
+            tokens: records,
+        };
+        let redeclared = declared::declare(self.broker(), &self.declared, wanted).await?;
         tokens::remove_others(desired, data)?;
         if let Some(next) = next {
             // Nobody stays here who would do it.
             tracing::info!(%next, "a token is to be rotated, or one before it to be forgotten: run apply again then");
         }
-        let applied = Event::new(Actor::Manifests, Action::ManifestsApplied);
-        self.broker().audit.note(&applied);
-        self.engine.installed(configured);
         Ok(Declared {
             changed: redeclared.changed.len(),
             removed: redeclared.removed.len(),
@@ -206,31 +166,4 @@ pub(crate) fn keys(settings: &Process) -> anyhow::Result<KeyRing> {
         );
     };
     KeyRing::parse(keys.expose_secret()).context("encryption.keys")
-}
-
-/// A `PackageBroker` as it is declared: the document of its kind, without what a cluster adds.
-fn write(broker: &PackageBroker) -> String {
-    let document = serde_json::json!({
-        "apiVersion": package_broker_crds::API_VERSION,
-        "kind": "PackageBroker",
-        "metadata": {"name": broker.metadata.name},
-        "spec": broker.spec,
-    });
-    document.to_string()
-}
-
-fn read(text: &str) -> anyhow::Result<Box<PackageBroker>> {
-    let document = serde_json::from_str(text)
-        .context("the PackageBroker that is declared is no JSON; declare it again")?;
-    match admit(&document) {
-        Ok(Admitted::PackageBroker(broker)) => Ok(broker),
-        Ok(_) => bail!("what is declared is no PackageBroker; declare it again"),
-        Err(errors) => {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            bail!(
-                "the PackageBroker that is declared cannot be used, perhaps because it is of a newer release: {}",
-                errors.join("; ")
-            )
-        }
-    }
 }

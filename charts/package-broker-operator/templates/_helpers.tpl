@@ -63,11 +63,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [get, list, watch, create, patch]
 # What a broker runs on.
 - apiGroups: [""]
-  resources: [services, persistentvolumeclaims]
+  resources: [services, persistentvolumeclaims, configmaps]
   verbs: [list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [list, watch, create, patch]
+# Migrations and syncs of brokers with a database.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, delete]
 # Pods are marked when their state has changed, so that their node looks at once.
 - apiGroups: [""]
   resources: [pods]

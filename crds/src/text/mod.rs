@@ -4,10 +4,12 @@
 //! message say what to write instead: the API server and `package-broker run` then answer a
 //! mistake with the same sentence.
 
+mod cron;
 mod measures;
 mod names;
 pub(crate) mod urls;
 
+pub use cron::CronExpression;
 pub use measures::{DurationString, InvalidText, Quantity};
 pub use names::{AnnotationValue, Cidr, LabelValue, ObjectName, PackagePattern, SecretKey};
 
@@ -59,3 +61,27 @@ macro_rules! text_schema {
     };
 }
 use text_schema;
+
+/// Declares a type that is its text and nothing more.
+macro_rules! plain_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as the user wrote it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+use plain_text;

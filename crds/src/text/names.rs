@@ -3,30 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{quoting_rule, text_schema};
-
-/// Declares a type that is its text and nothing more.
-macro_rules! plain_text {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text as the user wrote it.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl From<&str> for $name {
-            fn from(text: &str) -> Self {
-                Self(text.to_owned())
-            }
-        }
-    };
-}
+use super::{plain_text, quoting_rule, text_schema};
 
 plain_text! {
     /// A pattern of Composer package names, in lower case: `acme/lib`, `acme/*`, `*/*-bundle`, or

@@ -33,7 +33,8 @@ pub enum Entry {
 /// An image: what is in it and what it runs.
 #[derive(Clone, Debug)]
 pub struct Image {
-    reference: String,
+    /// Its names.
+    references: Vec<String>,
     entries: BTreeMap<String, Entry>,
     config: Value,
 }
@@ -42,7 +43,7 @@ impl Image {
     /// An empty image of that name that runs `entrypoint` as [`USER`].
     pub fn new(reference: &str, entrypoint: &[&str]) -> Self {
         Self {
-            reference: reference.to_owned(),
+            references: vec![reference.to_owned()],
             entries: BTreeMap::new(),
             config: json!({"User": format!("{USER}:{USER}"), "Entrypoint": entrypoint, "WorkingDir": "/"}),
         }
@@ -79,6 +80,13 @@ impl Image {
     /// If one is not installed.
     pub fn add_debian_packages(&mut self, packages: &[&str]) -> Result<()> {
         debian::add(self, packages)
+    }
+
+    /// Gives the same image another name too.
+    #[must_use]
+    pub fn also(mut self, reference: &str) -> Self {
+        self.references.push(reference.to_owned());
+        self
     }
 
     /// Sets a field of the configuration, `Env` for instance.
@@ -142,13 +150,20 @@ impl Image {
             "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
         });
         let manifest = serde_json::to_vec(&manifest)?;
-        let mut listed = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
-        let (_, tag) = self.reference.rsplit_once(':').unwrap_or(("", "latest"));
-        listed["annotations"] = json!({
-            "io.containerd.image.name": self.reference,
-            "org.opencontainers.image.ref.name": tag,
-        });
-        let index = json!({"schemaVersion": 2, "manifests": [listed]});
+        let listed: Vec<Value> = self
+            .references
+            .iter()
+            .map(|reference| {
+                let (_, tag) = reference.rsplit_once(':').unwrap_or(("", "latest"));
+                let mut one = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+                one["annotations"] = json!({
+                    "io.containerd.image.name": reference,
+                    "org.opencontainers.image.ref.name": tag,
+                });
+                one
+            })
+            .collect();
+        let index = json!({"schemaVersion": 2, "manifests": listed});
         let out = File::create(file).with_context(|| file.display().to_string())?;
         let mut archive = tar::Builder::new(std::io::BufWriter::new(out));
         append(

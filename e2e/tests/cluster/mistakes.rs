@@ -166,6 +166,14 @@ fn of_repositories(server: &str) -> Vec<Mistake> {
             &["spec.bucket.endpoint is plain http"],
         ),
         mistake(
+            of("never", json!({"sync": {"schedule": "0 0 31 2 *"}})),
+            "InvalidSpec",
+            &[
+                "spec.sync.schedule: \"0 0 31 2 *\" never comes",
+                "name a day that one of the months has",
+            ],
+        ),
+        mistake(
             of("gone", json!({"url": format!("{server}/acme/gone.git")})),
             "SyncFailed",
             &["the last sync failed"],

@@ -244,9 +244,9 @@ impl Team {
     }
 
     /// Waits until an object is ready; if it does not become so, tells what is known.
-    pub(crate) fn wait_ready(&self, objects: &[&str]) -> Result<()> {
+    pub(crate) fn wait_ready<O: AsRef<str>>(&self, objects: &[O]) -> Result<()> {
         let mut arguments = vec!["wait", "--for=condition=Ready", "--timeout=150s"];
-        arguments.extend(objects);
+        arguments.extend(objects.iter().map(AsRef::as_ref));
         let waited = self.attempt(&arguments)?;
         if waited.status.success() {
             return Ok(());
@@ -301,6 +301,18 @@ impl Team {
         secret: &str,
         script: &str,
     ) -> Result<String> {
+        self.start_composer(name, project, secret, script)?;
+        self.end_of(name)
+    }
+
+    /// The same, without waiting for its end.
+    pub(crate) fn start_composer(
+        &self,
+        name: &str,
+        project: &Value,
+        secret: &str,
+        script: &str,
+    ) -> Result<()> {
         let files = json!({"composer.json": project.to_string(), "run": script});
         let from = json!({"valueFrom": {"secretKeyRef": {"name": secret, "key": "auth.json"}}});
         self.apply(&[
@@ -328,10 +340,14 @@ impl Team {
                     ],
                 },
             }),
-        ])?;
-        let phase = Self::wait_for(&format!("the end of pod {name}"), || {
-            let pod = self.get("pod", name)?;
-            let phase = pod["status"]["phase"]
+        ])
+    }
+
+    /// Waits for the end of a pod, and returns what it said. That it failed is an error.
+    pub(crate) fn end_of(&self, pod: &str) -> Result<String> {
+        let phase = Self::wait_for(&format!("the end of pod {pod}"), || {
+            let object = self.get("pod", pod)?;
+            let phase = object["status"]["phase"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
@@ -339,7 +355,7 @@ impl Team {
                 .contains(&phase.as_str())
                 .then_some(phase))
         })?;
-        let said = self.kubectl(&["logs", name])?;
+        let said = self.kubectl(&["logs", pod])?;
         ensure!(phase == "Succeeded", "Composer failed:\n{said}");
         Ok(said)
     }

@@ -261,3 +261,27 @@ fn what_is_hidden_fails_no_differently_from_what_is_not_there() {
         }
     }
 }
+
+#[test]
+fn as_many_repositories_are_synced_at_once_as_the_broker_says() {
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let gate = Gate::before(&upstream, "/packages.json");
+    gate.shut();
+    let mut all = manifests(&json!({"sync": {"maxConcurrent": 2}}));
+    for number in 0..6 {
+        let name = format!("team-{number}");
+        all = all.repository(&name, "composer", &upstream.url(), &json!({}));
+    }
+    let mut registry = Registry::start_unready(&all);
+    gate.wait_for(2);
+    assert_eq!(gate.arrived(), 2);
+    // While they wait, more may come.
+    let more = json!({"sync": {"maxConcurrent": 5}});
+    registry.patch("PackageBroker", Manifests::BROKER, &more);
+    gate.wait_for(5);
+    assert_eq!(gate.arrived(), 5);
+    gate.open();
+    registry.wait_until_ready();
+    assert_eq!(registry.document("all", "acme/lib").len(), 1);
+}

@@ -19,6 +19,7 @@ pub(crate) struct Credential<'a> {
     /// The object that says what it allows.
     pub(crate) of: &'a AccessToken,
     pub(crate) text: &'a SecretString,
+    pub(crate) hash: TokenHash,
     /// When it stops working; it may have passed already.
     pub(crate) expires_at: Option<Timestamp>,
     /// The Secret it is in.
@@ -39,6 +40,7 @@ pub(crate) fn credentials(tokens: &[(Arc<AccessToken>, Token)]) -> Vec<Credentia
             name: object.name_any(),
             of,
             text: &token.text,
+            hash: token.hash,
             expires_at: expires_at(spec, token.record.issued_at),
             secret: &token.secret,
             key: &token.key,
@@ -54,6 +56,7 @@ pub(crate) fn credentials(tokens: &[(Arc<AccessToken>, Token)]) -> Vec<Credentia
             name,
             of,
             text: &previous.text,
+            hash: previous.hash,
             expires_at: Some(previous_expires_at(spec, previous.valid_until)),
             secret: &token.secret,
             key: PREVIOUS,

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams},
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
     runtime::reflector::ObjectRef,
 };
 use package_broker_crds::PackageBroker;
 use serde_json::json;
 
 use super::{
-    build::{Objects, STATE, Summary},
+    build::{Backing, Embedded, Objects, Replicated, STATE, Summary},
+    migration::{self, Migration},
     pods,
+    rows::{self, Rows},
+    validate::Valid,
 };
 use crate::{
     children::version,
@@ -25,24 +28,72 @@ use crate::{
 /// What was applied: a status is made of nothing else.
 pub(super) struct Applied {
     pub(super) summary: Summary,
-    /// The Deployment as the API server has it now, if it was seen yet.
+    /// How it stands with the servers; nothing for a broker on a volume.
+    pub(super) servers: Option<OnServers>,
+    /// The Deployment as the API server has it now, if there is one.
     pub(super) deployment: Option<Arc<Deployment>>,
+}
+
+/// How far a broker on servers came.
+pub(super) struct OnServers {
+    pub(super) migration: Migration,
+    /// What became of the rows; nothing as long as there are no tables.
+    pub(super) rows: Option<Rows>,
 }
 
 pub(super) async fn apply(
     broker: &PackageBroker,
+    valid: &Valid,
     objects: Objects,
     context: &Context,
 ) -> Result<Applied, ReconcileError> {
     // All of them: a new one that is forgotten here does not compile.
     let Objects {
-        state,
-        digest,
-        volume,
+        backing,
         service,
         deployment,
         summary,
     } = objects;
+    let (applier, children) = (&context.applier, &context.children);
+    let present = version(&children.services, &service.metadata);
+    applier.apply(&service, present).await?;
+    reach("broker.service-applied");
+    let (may_run, servers, digest) = match backing {
+        Backing::Embedded(embedded) => (true, None, Some(beneath(*embedded, context).await?)),
+        Backing::Servers(replicated) => {
+            let servers = Box::pin(over(broker, valid, *replicated, context)).await?;
+            (servers.migration.is_done(), Some(servers), None)
+        }
+    };
+    let mut made = None;
+    if may_run {
+        let present = version(&children.deployments, &deployment.metadata);
+        made = applier.apply(&deployment, present).await?;
+        reach("broker.deployment-applied");
+    }
+    if let Some(digest) = digest {
+        hurry(broker, &digest, context).await?;
+        reach("broker.pods-marked");
+    }
+    let namespace = broker.namespace().unwrap_or_default();
+    let name = ObjectRef::new(&broker.name_any()).within(&namespace);
+    Ok(Applied {
+        summary,
+        servers,
+        // What was seen may be older than what was just made of it.
+        deployment: made
+            .map(Arc::new)
+            .or_else(|| children.deployments.get(&name)),
+    })
+}
+
+/// What a pod that is the whole registry mounts. Returns what tells this state from another.
+async fn beneath(embedded: Embedded, context: &Context) -> Result<String, ReconcileError> {
+    let Embedded {
+        state,
+        digest,
+        volume,
+    } = embedded;
     let (applier, children) = (&context.applier, &context.children);
     let present = version(&children.secrets, &state.metadata);
     applier.apply(&state, present).await?;
@@ -50,20 +101,60 @@ pub(super) async fn apply(
     let present = version(&children.volumes, &volume.metadata);
     applier.apply(&volume, present).await?;
     reach("broker.volume-applied");
-    let present = version(&children.services, &service.metadata);
-    applier.apply(&service, present).await?;
-    reach("broker.service-applied");
-    let present = version(&children.deployments, &deployment.metadata);
-    applier.apply(&deployment, present).await?;
-    reach("broker.deployment-applied");
-    hurry(broker, &digest, context).await?;
-    reach("broker.pods-marked");
-    let namespace = broker.namespace().unwrap_or_default();
-    let name = ObjectRef::new(&broker.name_any()).within(&namespace);
-    Ok(Applied {
-        summary,
-        deployment: children.deployments.get(&name),
+    Ok(digest)
+}
+
+/// What pods over servers need: settings, tables, and rows in them.
+async fn over(
+    broker: &PackageBroker,
+    valid: &Valid,
+    replicated: Replicated,
+    context: &Context,
+) -> Result<OnServers, ReconcileError> {
+    let Replicated {
+        new_keys,
+        keys,
+        access,
+        settings,
+        migration,
+    } = replicated;
+    if let Some(secret) = &new_keys {
+        keep(secret, context).await?;
+        reach("broker.keys-made");
+    }
+    let (applier, children) = (&context.applier, &context.children);
+    let present = version(&children.settings, &settings.metadata);
+    applier.apply(&settings, present).await?;
+    reach("broker.settings-applied");
+    let migration = migration::apply(&migration, context).await?;
+    if !migration.is_done() {
+        return Ok(OnServers {
+            migration,
+            rows: None,
+        });
+    }
+    let rows = rows::declare(broker, valid, (&access, &keys), context).await?;
+    if matches!(rows, Rows::NoTables) {
+        // They were there when the Job had ended: somebody has dropped the database, and made it anew.
+        let migration = migration.again(context).await?;
+        reach("broker.migrated-again");
+        return Ok(OnServers {
+            migration,
+            rows: Some(rows),
+        });
+    }
+    Ok(OnServers {
+        migration,
+        rows: Some(rows),
     })
+}
+
+/// Makes a Secret that is never written to again: should there be one by now, the next look finds it.
+async fn keep(secret: &Secret, context: &Context) -> Result<(), ReconcileError> {
+    let namespace = secret.namespace().unwrap_or_default();
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    api.create(&PostParams::default(), secret).await?;
+    Ok(())
 }
 
 /// Has the node look at the pods now: by itself it would take a minute or more until they see a changed Secret.

@@ -1,15 +1,18 @@
 //! What a `PackageBroker` is made of: its repositories and tokens, each with its Secret.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use kube::ResourceExt;
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 
+use super::servers;
 use crate::{
     access_token::{self, Token},
     context::Context,
     error::ReconcileError,
     refusal::Refusal,
     repository,
+    runtime::secrets,
 };
 use package_broker_kinds::SecretData;
 
@@ -21,6 +24,8 @@ type Judged<K, T> = (Arc<K>, Result<T, Refusal>);
 pub(crate) struct Found {
     pub(crate) repositories: Vec<Judged<Repository, Option<SecretData>>>,
     pub(crate) tokens: Vec<Judged<AccessToken, Token>>,
+    /// Those that lead to servers, by name, as far as they are there.
+    pub(crate) secrets: BTreeMap<String, SecretData>,
 }
 
 /// Looks all of it up.
@@ -36,6 +41,24 @@ pub(super) async fn dereference(
     for token in context.tokens_of(broker) {
         let judged = access_token::judge(&token, context).await?;
         found.tokens.push((token, judged));
+    }
+    found.secrets = secrets(broker, context).await?;
+    Ok(found)
+}
+
+/// The Secrets that lead to servers, as far as they are there.
+pub(super) async fn secrets(
+    broker: &PackageBroker,
+    context: &Context,
+) -> Result<BTreeMap<String, SecretData>, ReconcileError> {
+    let mut found = BTreeMap::new();
+    if broker.spec.database.is_none() {
+        return Ok(found);
+    }
+    let namespace = broker.namespace().unwrap_or_default();
+    for name in servers::secret_names(broker) {
+        let data = secrets::read(&context.client, &namespace, &name).await?;
+        found.extend(data.map(|data| (name, data)));
     }
     Ok(found)
 }

@@ -3,7 +3,11 @@
 mod apply;
 pub(crate) mod build;
 mod dereference;
+pub(crate) mod migration;
+mod parts;
 mod pods;
+mod rows;
+pub(crate) mod servers;
 mod status;
 mod validate;
 
@@ -31,8 +35,28 @@ pub(crate) async fn reconcile(
 async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, ReconcileError> {
     let found = dereference::dereference(broker, context).await?;
     reach("broker.dereferenced");
-    let valid = validate::validate(found);
+    let valid = match validate::validate(broker, found) {
+        Ok(valid) => valid,
+        Err(faults) => return status::refused(broker, &faults, context).await,
+    };
     let objects = build::build(broker, &valid, &context.images)?;
-    let applied = apply::apply(broker, objects, context).await?;
+    let applied = apply::apply(broker, &valid, objects, context).await?;
     status::write(broker, applied, context).await
+}
+
+/// Whether a Secret of this name, in the namespace of a broker, leads to one of its servers.
+pub(crate) fn names_secret(broker: &PackageBroker, name: &str) -> bool {
+    broker.spec.database.is_some()
+        && servers::secret_names(broker)
+            .iter()
+            .any(|secret| secret == name)
+}
+
+/// The servers of a broker as they are now; nothing if it has none, or none that could be used.
+pub(crate) async fn servers_of(
+    broker: &PackageBroker,
+    context: &Context,
+) -> Result<Option<servers::Servers>, ReconcileError> {
+    let secrets = dereference::secrets(broker, context).await?;
+    Ok(servers::validate(broker, &secrets).ok().flatten())
 }

@@ -31,6 +31,17 @@ pub(super) async fn trouble(
     Ok(pods.items.iter().find_map(of_pod))
 }
 
+/// What keeps pods with a label from running, if the cluster says so.
+pub(super) async fn trouble_of(
+    namespace: &str,
+    label: &str,
+    context: &Context,
+) -> Result<Option<String>, ReconcileError> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let pods = api.list(&ListParams::default().labels(label)).await?;
+    Ok(pods.items.iter().find_map(of_pod))
+}
+
 fn of_pod(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let conditions = status.conditions.as_deref().unwrap_or_default();

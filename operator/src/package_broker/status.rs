@@ -10,15 +10,17 @@ use package_broker_crds::{
 };
 
 use super::{
-    apply::Applied,
-    build::{BuildError, public_url, sync_request},
-    pods,
+    apply::{Applied, OnServers},
+    build::{BuildError, public_url, replicas, sync_request},
+    parts, pods,
+    servers::Fault,
 };
 use crate::{
+    children::selector,
     context::Context,
     error::ReconcileError,
     runtime::{
-        conditions::{Fact, Verdict, conditions, find},
+        conditions::{Fact, Verdict, conditions},
         failpoint::reach,
         live::{AskError, Live},
         status,
@@ -32,11 +34,13 @@ pub(super) async fn rest(
 ) -> Result<Action, ReconcileError> {
     let namespace = broker.namespace().unwrap_or_default();
     if broker.meta().deletion_timestamp.is_some() {
-        context.answers.forget(&namespace, &broker.name_any());
+        let name = broker.name_any();
+        context.answers.forget(&namespace, &name);
+        context.databases.forget(&(namespace, name));
         return Ok(Action::await_change());
     }
     let before = broker.status.clone().unwrap_or_default();
-    let facts = kept(&before.conditions);
+    let facts = parts::with_kept(Vec::new(), &before.conditions);
     let now = put(broker, before, &Verdict::Suspended, &facts);
     tell(broker, &now, context).await?;
     Ok(context.backoffs.settled(broker))
@@ -56,7 +60,7 @@ pub(super) async fn failed(
         Verdict::Retrying(Reason::Failed, error.to_string())
     };
     let before = broker.status.clone().unwrap_or_default();
-    let facts = kept(&before.conditions);
+    let facts = parts::with_kept(Vec::new(), &before.conditions);
     let now = put(broker, before, &verdict, &facts);
     tell(broker, &now, context).await?;
     if is_too_large {
@@ -65,20 +69,17 @@ pub(super) async fn failed(
     Err(error)
 }
 
-/// What was found out about the pods before, of which nothing new is known.
-fn kept(before: &[Condition]) -> Vec<Fact> {
-    let known = find(before, ConditionType::Available);
-    let fact = known.map(|known| Fact {
-        type_: ConditionType::Available,
-        holds: known.status == "True",
-        reason: if known.status == "True" {
-            Reason::Succeeded
-        } else {
-            Reason::PodsNotReady
-        },
-        message: known.message.clone(),
-    });
-    fact.into_iter().collect()
+/// Says what is wrong with the servers that a spec names: what it has stays as it is.
+pub(super) async fn refused(
+    broker: &PackageBroker,
+    faults: &[Fault],
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    let before = broker.status.clone().unwrap_or_default();
+    let facts = parts::with_kept(parts::of_faults(faults), &before.conditions);
+    let now = put(broker, before, &parts::verdict_of_faults(faults), &facts);
+    tell(broker, &now, context).await?;
+    Ok(context.backoffs.settled(broker))
 }
 
 /// Writes what came of it.
@@ -87,55 +88,125 @@ pub(super) async fn write(
     applied: Applied,
     context: &Context,
 ) -> Result<Action, ReconcileError> {
-    let mut availability = availability(applied.deployment.as_deref());
-    if let Err(message) = &mut availability
+    let deployment = applied.deployment.as_deref();
+    let mut availability = availability(broker, deployment);
+    if deployment.is_some()
+        && let Err(message) = &mut availability
         && let Some(trouble) = pods::trouble(broker, context).await?
     {
         *message = trouble;
     }
-    let live = match availability {
-        Ok(()) => Some(ask(broker, context).await),
-        Err(_) => None,
+    let live = match (&availability, &applied.servers) {
+        (Ok(()), None) => Some(ask(broker, context).await),
+        _ => None,
     };
     if live.is_some() {
         reach("broker.asked");
     }
-    let verdict = verdict(broker, &applied, &availability, live.as_ref());
-    let (holds, reason, message) = match &availability {
-        Ok(()) => (true, Reason::Succeeded, "the pod serves".to_owned()),
+    let verdict = match &applied.servers {
+        None => verdict(broker, &applied, &availability, live.as_ref()),
+        Some(servers) => over_servers(broker, &applied, servers, &availability),
+    };
+    let mut facts = applied
+        .servers
+        .as_ref()
+        .map(|servers| parts::of_servers(broker, servers))
+        .unwrap_or_default();
+    // Without a Deployment there is nothing to be available yet.
+    if deployment.is_some() || applied.servers.is_none() {
+        facts.push(available(&availability));
+    }
+    let version = match &live {
+        Some(Ok(live)) => Some(live.version.clone()),
+        None if applied.servers.is_some() && availability.is_ok() => context
+            .answers
+            .ask_version(&status_url(broker, context))
+            .await
+            .ok(),
+        _ => None,
+    };
+    let now = put(
+        broker,
+        summarised(broker, &applied, version),
+        &verdict,
+        &parts::with_kept(facts, conditions_of(broker)),
+    );
+    tell(broker, &now, context).await?;
+    Ok(match verdict {
+        Verdict::Retrying(..) if applied.servers.is_some() => context.backoffs.failed(broker),
+        _ if verdict.is_unsettled() || is_busy(broker, live.as_ref(), context) => {
+            context.backoffs.poll(broker)
+        }
+        _ => context.backoffs.watch(broker),
+    })
+}
+
+fn available(availability: &Result<(), String>) -> Fact {
+    let (holds, reason, message) = match availability {
+        Ok(()) => (true, Reason::Succeeded, "the pods serve".to_owned()),
         Err(message) => (false, Reason::PodsNotReady, message.clone()),
     };
-    let fact = Fact {
+    Fact {
         type_: ConditionType::Available,
         holds,
         reason,
         message,
-    };
+    }
+}
+
+/// The status but for its conditions.
+fn summarised(
+    broker: &PackageBroker,
+    applied: &Applied,
+    version: Option<String>,
+) -> PackageBrokerStatus {
     let count = |number: usize| i32::try_from(number).ok();
-    let summary = applied.summary;
-    let before = PackageBrokerStatus {
+    let before = broker.status.clone().unwrap_or_default();
+    let summary = &applied.summary;
+    let deployment = applied.deployment.as_ref();
+    let status = deployment.and_then(|deployment| deployment.status.as_ref());
+    let labels = selector(&broker.name_any()).into_iter();
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    PackageBrokerStatus {
         url: Some(public_url(broker)),
-        image: Some(summary.image),
-        version: match &live {
-            Some(Ok(live)) => Some(live.version.clone()),
-            _ => broker
-                .status
-                .as_ref()
-                .and_then(|status| status.version.clone()),
-        },
+        image: Some(summary.image.clone()),
+        version: version.or(before.version),
+        replicas: status.and_then(|status| status.replicas),
+        ready_replicas: status.map(|status| status.ready_replicas.unwrap_or_default()),
+        selector: Some(labels.join(",")),
         repositories: count(summary.repositories),
         access_tokens: count(summary.tokens),
-        ..broker.status.clone().unwrap_or_default()
-    };
-    let now = put(broker, before, &verdict, &[fact]);
-    tell(broker, &now, context).await?;
-    Ok(
-        if verdict.is_unsettled() || is_busy(broker, live.as_ref(), context) {
-            context.backoffs.poll(broker)
-        } else {
-            context.backoffs.watch(broker)
-        },
-    )
+        ..before
+    }
+}
+
+fn conditions_of(broker: &PackageBroker) -> &[Condition] {
+    let status = broker.status.as_ref();
+    status.map_or(&[][..], |status| &status.conditions)
+}
+
+fn over_servers(
+    broker: &PackageBroker,
+    applied: &Applied,
+    servers: &OnServers,
+    availability: &Result<(), String>,
+) -> Verdict {
+    match (parts::trouble(servers), availability) {
+        (Some(trouble), _) => trouble,
+        (None, Err(message)) => Verdict::Progressing(Reason::PodsNotReady, message.clone()),
+        (None, Ok(())) => Verdict::Ready(served(broker, applied)),
+    }
+}
+
+/// Where the pods of a broker say how it goes.
+fn status_url(broker: &PackageBroker, context: &Context) -> String {
+    let namespace = broker.namespace().unwrap_or_default();
+    context
+        .status_url
+        .replace("{name}", &broker.name_any())
+        .replace("{namespace}", &namespace)
 }
 
 /// Whether something is going on in the broker that ends by itself: a change or a request that it has not taken up, or a
@@ -172,10 +243,7 @@ fn is_busy(
 /// Asks the pod how it goes, and has those looked at again of which it says something new.
 async fn ask(broker: &PackageBroker, context: &Context) -> Result<Arc<Live>, AskError> {
     let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
-    let url = context
-        .status_url
-        .replace("{name}", &name)
-        .replace("{namespace}", &namespace);
+    let url = status_url(broker, context);
     let (live, before) = context.answers.ask(&namespace, &name, &url).await?;
     let before = before.unwrap_or_default();
     for repository in context.repositories_of(broker) {
@@ -194,20 +262,28 @@ async fn ask(broker: &PackageBroker, context: &Context) -> Result<Arc<Live>, Ask
 }
 
 /// Whether the pods serve; if not, what is known of why.
-fn availability(deployment: Option<&Deployment>) -> Result<(), String> {
-    let starting = || Err("the pod is being started".to_owned());
-    let Some(deployment) = deployment else {
-        return starting();
+fn availability(broker: &PackageBroker, deployment: Option<&Deployment>) -> Result<(), String> {
+    let wanted = deployment
+        .and_then(|deployment| deployment.spec.replicas)
+        .unwrap_or_else(|| replicas(broker));
+    let starting = |ready: i32| {
+        Err(if wanted == 1 {
+            "the pod is being started".to_owned()
+        } else {
+            format!("{ready} of {wanted} pods of this state are ready")
+        })
     };
-    let Some(status) = &deployment.status else {
-        return starting();
+    let Some(status) = deployment.and_then(|deployment| deployment.status.as_ref()) else {
+        return starting(0);
     };
-    if status.observed_generation < deployment.metadata.generation {
-        return starting();
+    let generation = deployment.and_then(|deployment| deployment.metadata.generation);
+    if status.observed_generation < generation {
+        return starting(0);
     }
-    if status.updated_replicas.unwrap_or_default() >= 1
-        && status.available_replicas.unwrap_or_default() >= 1
-    {
+    let updated = status.updated_replicas.unwrap_or_default();
+    let available = status.available_replicas.unwrap_or_default();
+    // Those of before may still be about: they go when the new ones are there.
+    if updated >= wanted && available >= wanted && status.replicas.unwrap_or_default() <= wanted {
         return Ok(());
     }
     let conditions = status.conditions.as_deref().unwrap_or_default();
@@ -220,7 +296,7 @@ fn availability(deployment: Option<&Deployment>) -> Result<(), String> {
     });
     match stuck.and_then(|condition| condition.message.as_ref()) {
         Some(message) => Err(format!("the pod does not start: {message}")),
-        None => starting(),
+        None => starting(updated.min(available)),
     }
 }
 
@@ -267,11 +343,15 @@ fn put(
     facts: &[Fact],
 ) -> PackageBrokerStatus {
     let generation = broker.metadata.generation;
-    let before = broker.status.as_ref();
-    let before = before.map_or(&[][..], |status| &status.conditions);
     PackageBrokerStatus {
         observed_generation: generation,
-        conditions: conditions(before, generation, verdict, facts, Timestamp::now()),
+        conditions: conditions(
+            conditions_of(broker),
+            generation,
+            verdict,
+            facts,
+            Timestamp::now(),
+        ),
         last_handled_reconcile_at: broker.annotations().get(RECONCILE_REQUESTED_AT).cloned(),
         ..status
     }
@@ -285,7 +365,7 @@ async fn tell(
     let before = broker.status.as_ref();
     if status::write(&context.client, broker, before, now).await? {
         reach("broker.status-written");
-        let before = before.map_or(&[][..], |status| &status.conditions);
+        let before = conditions_of(broker);
         context.events.tell(broker, before, &now.conditions).await;
         reach("broker.told");
     }

@@ -2,10 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use package_broker_crds::{AccessToken, Repository};
+use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use package_broker_kinds::SecretData;
 
-use super::dereference::Found;
+use super::{
+    dereference::Found,
+    servers::{self, Fault, Servers},
+};
 use crate::access_token::Token;
 
 /// What a broker is given, each object right by itself and beside the others.
@@ -17,13 +20,19 @@ pub(crate) struct Valid {
     pub(crate) refused: usize,
     /// All repositories, and all tokens, that belong to it.
     pub(crate) counts: (usize, usize),
+    /// What its state is on; nothing for a volume.
+    pub(crate) servers: Option<Servers>,
 }
 
 /// Leaves out what cannot be used. Of two tokens with the same text the older one stays.
-pub(super) fn validate(found: Found) -> Valid {
+///
+/// # Errors
+/// What is wrong with the servers: nothing can be done then.
+pub(super) fn validate(broker: &PackageBroker, found: Found) -> Result<Valid, Vec<Fault>> {
     let counts = (found.repositories.len(), found.tokens.len());
     let mut valid = Valid {
         counts,
+        servers: servers::validate(broker, &found.secrets)?,
         ..Valid::default()
     };
     for (repository, judged) in found.repositories {
@@ -41,5 +50,5 @@ pub(super) fn validate(found: Found) -> Valid {
             _ => valid.refused += 1,
         }
     }
-    valid
+    Ok(valid)
 }

@@ -68,6 +68,8 @@ fn put(
     let asked = sync_request(repository);
     let is_handled = asked.is_none() || live.is_some_and(|live| live.handled_sync_request == asked);
     let facts: Vec<Fact> = synced.into_iter().collect();
+    let jobs = live.and_then(|live| live.jobs.as_ref());
+    let number = |number: u32| i32::try_from(number).ok();
     RepositoryStatus {
         observed_generation: generation,
         conditions: conditions(
@@ -86,10 +88,16 @@ fn put(
             before.last_handled_reconcile_at
         },
         last_sync_time: succeeded.or(before.last_sync_time),
+        last_attempt_time: last
+            .map(|last| whole_second(last.started))
+            .or(before.last_attempt_time),
+        next_sync_time: jobs.and_then(|jobs| jobs.next).map(whole_second),
+        consecutive_failures: jobs.and_then(|jobs| number(jobs.failures)),
+        job: jobs.and_then(|jobs| jobs.last.clone()),
         packages: live.map(|live| live.packages).or(before.packages),
         versions: live.map(|live| live.versions).or(before.versions),
         skipped: live
-            .and_then(|live| i32::try_from(live.skipped.len()).ok())
+            .and_then(|live| i32::try_from(live.skipped).ok())
             .or(before.skipped),
     }
 }

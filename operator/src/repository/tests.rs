@@ -140,6 +140,21 @@ fn each_state_has_its_verdict() {
 }
 
 #[test]
+fn a_schedule_that_never_comes_is_told() {
+    let scheduled = |schedule: &str| {
+        let repository = repository(&json!({"sync": {"schedule": schedule}}));
+        validate(&repository, &found(&synced(None, false)))
+    };
+    assert_eq!(reason(&scheduled("0 0 29 2 *")), ("Ready", None));
+    let message = "spec.sync.schedule: \"0 0 31 2 *\" never comes: there is no such day in these months; \
+                   name a day that one of the months has";
+    assert_eq!(
+        scheduled("0 0 31 2 *"),
+        Verdict::Stalled(Reason::InvalidSpec, message.to_owned())
+    );
+}
+
+#[test]
 fn what_is_served_is_counted() {
     let verdict = validate(&repository(&json!({})), &found(&synced(None, false)));
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 use package_broker_crds::{PackageBroker, Reason, Repository};
-use package_broker_kinds::{credentials, egress};
+use package_broker_kinds::{credentials, egress, schedule};
 
 use super::dereference::{Found, Named};
 use crate::{
@@ -79,6 +79,11 @@ pub(super) fn judge(
         let field = refused.path.join(".");
         let message = format!("{field} {}; {}", refused.message, refused.fix);
         return Err(Refusal::new(Reason::NotAllowed, message));
+    }
+    if let Some(mistake) = schedule::mistake(&repository.spec.sync) {
+        let field = schedule::PATH.join(".");
+        let message = format!("{field}: {}; {}", mistake.message, mistake.fix);
+        return Err(Refusal::new(Reason::InvalidSpec, message));
     }
     let reference = repository.spec.credentials_secret_ref.as_ref();
     let name = reference.map_or("", |reference| reference.name.as_str());

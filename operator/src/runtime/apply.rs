@@ -42,8 +42,8 @@ impl Applier {
         }
     }
 
-    /// Makes the object be as described. Nothing is asked of the API server if that was applied before and the object
-    /// still has the version, `present`, that came of it.
+    /// Makes the object be as described, and returns what it is then. Nothing is asked of the API server, and nothing
+    /// returned, if that was applied before and the object still has the version, `present`, that came of it.
     ///
     /// # Errors
     /// What the API server says.
@@ -51,7 +51,7 @@ impl Applier {
         &self,
         object: &K,
         present: Option<String>,
-    ) -> Result<(), kube::Error>
+    ) -> Result<Option<K>, kube::Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -71,7 +71,7 @@ impl Applier {
                     version: present,
                 })
         {
-            return Ok(());
+            return Ok(None);
         }
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         let params = PatchParams::apply(MANAGER).force();
@@ -82,7 +82,7 @@ impl Applier {
             applied.clear();
         }
         applied.insert(key, Applied { digest, version });
-        Ok(())
+        Ok(Some(made))
     }
 
     fn known(&self, key: &str) -> Option<Applied> {

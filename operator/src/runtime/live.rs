@@ -33,10 +33,31 @@ pub(crate) struct LiveRepository {
     pub(crate) generation: Option<i64>,
     pub(crate) packages: i32,
     pub(crate) versions: i64,
-    #[serde(default)]
-    pub(crate) skipped: Vec<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "number")]
+    pub(crate) skipped: usize,
     pub(crate) last_sync: Option<LastSync>,
     pub(crate) handled_sync_request: Option<String>,
+    /// How its syncs are run, where they are Jobs.
+    #[serde(skip)]
+    pub(crate) jobs: Option<LiveJobs>,
+}
+
+/// The sync Jobs of a repository.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LiveJobs {
+    /// The last one.
+    pub(crate) last: Option<String>,
+    /// Whether it is running.
+    pub(crate) is_running: bool,
+    /// When the next one is due.
+    pub(crate) next: Option<Timestamp>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+}
+
+/// How many there are in a list.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Ok(Vec::<serde::de::IgnoredAny>::deserialize(deserializer)?.len())
 }
 
 /// How the last sync went.
@@ -109,6 +130,18 @@ impl Answers {
         let key = (namespace.to_owned(), name.to_owned());
         let before = last.insert(key, Arc::clone(&live));
         Ok((live, before))
+    }
+
+    /// Notes what is known of a broker without asking it.
+    pub(crate) fn change(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Live)) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (namespace.to_owned(), name.to_owned());
+        change(Arc::make_mut(last.entry(key).or_default()));
+    }
+
+    /// Asks a broker for its release, and for nothing else.
+    pub(crate) async fn ask_version(&self, url: &str) -> Result<String, AskError> {
+        Ok(self.fetch(url).await?.version)
     }
 
     /// A broker that is gone says nothing any more.

@@ -5,6 +5,7 @@ pub(crate) mod conditions;
 pub(crate) mod events;
 pub(crate) mod failpoint;
 pub(crate) mod health;
+pub(crate) mod jobs;
 pub(crate) mod leader;
 pub(crate) mod live;
 pub(crate) mod once;

@@ -38,13 +38,23 @@ impl Backoffs {
         object: &K,
         latest: Duration,
     ) -> Action {
+        Action::requeue(self.next(&K::kind(&()), object).min(latest))
+    }
+
+    /// After a failure in one of several works on objects of a kind.
+    pub(crate) fn failed_at<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) -> Action {
+        Action::requeue(self.next(work, object))
+    }
+
+    /// How long to wait after one more failure.
+    fn next<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MOST {
             failures.clear();
         }
-        let count = failures.entry(key(object)).or_default();
+        let count = failures.entry(key(work, object)).or_default();
         *count += 1;
-        Action::requeue(jittered(wait(*count)).min(latest))
+        jittered(wait(*count))
     }
 
     /// After a look that found all well, or nothing that time could cure: a change brings the next one.
@@ -65,17 +75,23 @@ impl Backoffs {
         Action::requeue(jittered(WATCH))
     }
 
+    /// After a success of one of several works on objects of a kind.
+    pub(crate) fn succeeded_at<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(&key(work, object));
+    }
+
     fn forget<K: Lookup<DynamicType = ()>>(&self, object: &K) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&key(object));
+        failures.remove(&key(&K::kind(&()), object));
     }
 }
 
-fn key<K: Lookup<DynamicType = ()>>(object: &K) -> String {
+fn key<K: Lookup<DynamicType = ()>>(work: &str, object: &K) -> String {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name().unwrap_or_default();
     // Objects of several kinds often have one name.
-    format!("{}/{namespace}/{name}", K::kind(&()))
+    format!("{work}/{namespace}/{name}")
 }
 
 fn wait(failures: u32) -> Duration {
@@ -100,7 +116,12 @@ mod tests {
     use super::*;
 
     fn failures<K: Lookup<DynamicType = ()>>(backoffs: &Backoffs, object: &K) -> Option<u32> {
-        backoffs.failures.lock().unwrap().get(&key(object)).copied()
+        backoffs
+            .failures
+            .lock()
+            .unwrap()
+            .get(&key(&K::kind(&()), object))
+            .copied()
     }
 
     #[test]

@@ -82,12 +82,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Watches all objects that an API shows: keeps them in a store, and tells `seen` of each that came, changed or went.
+/// Watches all objects that an API shows: keeps them in a store, without what `slim` takes away, and tells `seen` of each
+/// that came, changed or went.
 pub(crate) fn watch<K>(
     tasks: &mut JoinSet<()>,
-    api: Api<K>,
-    config: watcher::Config,
+    (api, config): (Api<K>, watcher::Config),
     progress: Progress,
+    slim: fn(&mut K),
     seen: impl Fn(&K) + Send + 'static,
 ) -> Store<K>
 where
@@ -96,9 +97,10 @@ where
     let (store, writer) = reflector::store();
     let events = watcher(api, config)
         .default_backoff()
-        .modify(|object| {
+        .modify(move |object| {
             // Half of what metadata takes, and nobody here reads it.
             object.meta_mut().managed_fields = None;
+            slim(object);
         })
         .reflect(writer)
         .inspect(move |event| match event {

@@ -100,7 +100,7 @@ pub(super) fn sync(bench: &Bench) -> Result<Vec<Row>> {
     for round in 0..3 {
         let folder = bench.fresh(&format!("replicas-sync/round-{round}"))?;
         let servers = Servers::start(&bench.binary, &folder, true)?;
-        let concurrency = json!({"sync": {"maxConcurrent": 8, "perHost": 8}});
+        let concurrency = json!({"sync": {"packagesPerRepository": 8, "perHost": 8}});
         let manifests = manifests(&upstream.url());
         servers.apply(&manifests.patched("PackageBroker", Manifests::BROKER, &concurrency))?;
         let report = servers.sync("bench")?;

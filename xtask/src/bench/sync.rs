@@ -56,7 +56,7 @@ fn against_bare_fetch(bench: &Bench, address: &str, work: &'static str) -> Resul
             ["", "~dev"].map(|channel| format!("/p2/{}{channel}.json", corpus::name(number)))
         })
         .collect();
-    let spec = json!({"egress": {"allowedNetworks": ["127.0.0.0/8"], "allowHttp": true}, "sync": {"maxConcurrent": CONNECTIONS, "perHost": CONNECTIONS}});
+    let spec = json!({"egress": {"allowedNetworks": ["127.0.0.0/8"], "allowHttp": true}, "sync": {"packagesPerRepository": CONNECTIONS, "perHost": CONNECTIONS}});
     let url = format!("http://{address}");
     let manifests = Manifests::with_broker(&spec).repository("bench", "composer", &url, &json!({}));
     let mut ours = Vec::new();

@@ -11,9 +11,11 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{
+    cadence::Cadence,
     names::RepositoryName,
     patterns::{NameFilter, NamePattern},
     repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
+    schedule::Schedule,
 };
 
 /// How settings are written.
@@ -57,7 +59,11 @@ struct Settings {
     packages: Packages,
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<SyncMode>,
-    interval: Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval: Option<Duration>,
+    /// In place of `interval`. Releases that do not know it refuse it, and do not sync at an interval of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<Schedule>,
     timeout: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
@@ -103,7 +109,7 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         priority,
         filter,
         mode,
-        interval,
+        cadence,
         timeout,
         path,
         bucket,
@@ -111,6 +117,10 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         public,
         suspended,
     } = repository;
+    let (interval, schedule) = match cadence {
+        Cadence::Every(interval) => (Some(*interval), None),
+        Cadence::At(schedule) => (None, Some(schedule.clone())),
+    };
     let settings = Settings {
         form: SETTINGS_FORM,
         kind: *kind,
@@ -121,7 +131,8 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
             exclude: filter.exclude.clone(),
         },
         mode: *mode,
-        interval: *interval,
+        interval,
+        schedule,
         timeout: *timeout,
         path: path.clone(),
         bucket: Bucket {
@@ -149,6 +160,14 @@ pub fn read_settings(
         return Err(SettingsError::Form(form));
     }
     let settings: Settings = serde_json::from_str(settings).map_err(unreadable)?;
+    let cadence = match (settings.interval, settings.schedule) {
+        (Some(interval), None) => Cadence::Every(interval),
+        (None, Some(schedule)) => Cadence::At(schedule),
+        (None, None) | (Some(_), Some(_)) => {
+            let problem = "neither or both of interval and schedule are set";
+            return Err(SettingsError::Unreadable(problem.to_owned()));
+        }
+    };
     Ok(Repository {
         name,
         kind: settings.kind,
@@ -159,7 +178,7 @@ pub fn read_settings(
             exclude: settings.packages.exclude,
         },
         mode: settings.mode,
-        interval: settings.interval,
+        cadence,
         timeout: settings.timeout,
         path: settings.path,
         bucket: BucketAccess {

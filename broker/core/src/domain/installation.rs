@@ -15,8 +15,10 @@ use super::{
 pub struct Limits {
     /// The largest archive, in bytes.
     pub max_archive_size: u64,
-    /// How many packages of one repository are read at once.
+    /// How many repositories are synced at once.
     pub max_concurrent: usize,
+    /// How many packages of one repository are read at once.
+    pub packages_per_repository: usize,
     /// The requests that one client address may make; nothing means any number.
     pub per_address: Option<Quota>,
 }
@@ -26,6 +28,7 @@ impl Default for Limits {
         Self {
             max_archive_size: 512 << 20,
             max_concurrent: 4,
+            packages_per_repository: 4,
             per_address: None,
         }
     }
@@ -144,6 +147,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        cadence::Cadence,
         patterns::NameFilter,
         repository::{BucketAccess, Credentials, SourceKind},
     };
@@ -159,7 +163,7 @@ mod tests {
                 exclude: vec![],
             },
             mode: None,
-            interval: Duration::from_mins(1),
+            cadence: Cadence::Every(Duration::from_mins(1)),
             timeout: Duration::from_mins(1),
             path: None,
             bucket: BucketAccess::default(),

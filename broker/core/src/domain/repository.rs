@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
-use super::{names::RepositoryName, patterns::NameFilter};
+use super::{cadence::Cadence, names::RepositoryName, patterns::NameFilter};
 
 /// Which protocol a repository's URL speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,8 +76,8 @@ pub struct Repository {
     pub filter: NameFilter,
     /// What the user asked for; `None` lets the source decide: eager where it publishes a list.
     pub mode: Option<SyncMode>,
-    /// Time between two syncs.
-    pub interval: Duration,
+    /// When it is synced again.
+    pub cadence: Cadence,
     /// The longest a whole sync may take.
     pub timeout: Duration,
     /// The folder of the package inside a git repository, without slashes at its ends.
@@ -103,7 +103,7 @@ impl Repository {
             priority,
             filter,
             mode,
-            interval,
+            cadence,
             timeout,
             path,
             bucket,
@@ -119,10 +119,10 @@ impl Repository {
                 &other.priority,
                 &other.filter,
             )
-            && (mode, interval, timeout, path, bucket, public, suspended)
+            && (mode, cadence, timeout, path, bucket, public, suspended)
                 == (
                     &other.mode,
-                    &other.interval,
+                    &other.cadence,
                     &other.timeout,
                     &other.path,
                     &other.bucket,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::instrument;
 
@@ -87,7 +88,9 @@ impl SyncService {
         match read.unwrap_or_else(|| Err(SyncError::Stopped.into())) {
             // As old as anything else may be that we say of this source.
             Err(error)
-                if absent_since.is_some_and(|since| since.elapsed() < repository.interval) =>
+                if absent_since.is_some_and(|since| {
+                    since.elapsed() < repository.cadence.period(Timestamp::now())
+                }) =>
             {
                 tracing::warn!(repository = %repository.name, %package, %error, "believing an older answer");
                 Ok(false)
@@ -183,5 +186,7 @@ impl SyncService {
 
 /// Whether "the source does not have it" still counts.
 fn is_believed(absent_since: Instant, repository: &Repository) -> bool {
-    absent_since.elapsed() < repository.interval.min(MAX_ABSENT_AGE)
+    let interval = repository.cadence.interval();
+    absent_since.elapsed()
+        < interval.map_or(MAX_ABSENT_AGE, |interval| interval.min(MAX_ABSENT_AGE))
 }

@@ -7,6 +7,7 @@
 pub mod demand;
 pub mod error;
 pub(crate) mod fingerprint;
+mod gate;
 mod plan;
 mod read;
 pub mod run;

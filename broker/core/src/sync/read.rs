@@ -75,7 +75,7 @@ impl SyncService {
         sender: mpsc::Sender<Prepared>,
     ) -> Result<Outcome, SyncError> {
         let repository = &opened.repository;
-        let concurrency = self.catalog.installation().limits().max_concurrent;
+        let concurrency = self.catalog.installation().limits().packages_per_repository;
         let checksums = self.publisher.no_checksums(&repository.name).await?;
         let checksums = checksums.as_ref();
         let mut outcome = Outcome::default();

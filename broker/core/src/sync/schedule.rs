@@ -1,4 +1,4 @@
-//! When each repository is synced: at the start, after its settings changed, then at its interval.
+//! When each repository is synced: at the start, after its settings changed, then as its cadence says.
 
 use std::{
     collections::HashMap,
@@ -6,29 +6,25 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinSet,
-};
+use jiff::Timestamp;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::SyncService;
-use crate::domain::{installation::Installation, names::RepositoryName, repository::Repository};
+use super::{SyncService, gate::Gate};
+use crate::domain::{
+    cadence::{Cadence, Outcome},
+    installation::{Installation, Limits},
+    names::RepositoryName,
+    repository::Repository,
+};
 
-/// Syncs that run at once.
-const MAX_SYNCS: usize = 4;
-/// The first wait after a failure; it doubles with each further one.
-const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// The longest wait after a failure.
-const LONGEST_RETRY: Duration = Duration::from_mins(15);
-
-/// The longest wait because a source asks for it.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How long to wait before the clock is asked again. Timers do not notice when it is set, nor the sleep of a machine.
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Runs syncs until told to stop.
 pub struct Scheduler {
     syncs: Arc<SyncService>,
-    slots: Arc<Semaphore>,
+    slots: Arc<Gate>,
     stop: CancellationToken,
     running: Mutex<Running>,
 }
@@ -51,15 +47,17 @@ impl Scheduler {
     pub fn new(syncs: Arc<SyncService>, stop: CancellationToken) -> Self {
         Self {
             syncs,
-            slots: Arc::new(Semaphore::new(MAX_SYNCS)),
+            slots: Gate::new(Limits::default().max_concurrent),
             stop,
             running: Mutex::default(),
         }
     }
 
-    /// Makes the running syncs those of an installation. Repositories whose settings stand go on undisturbed; with
-    /// `anew`, because how sources are reached has changed, all of them are synced now. Suspended ones are not synced.
+    /// Makes the running syncs those of an installation, so many at once as it says. Repositories whose settings stand go
+    /// on undisturbed; with `anew`, because how sources are reached has changed, all of them are synced now. Suspended
+    /// ones are not synced.
     pub fn install(&self, installation: &Installation, anew: bool) {
+        self.slots.set(installation.limits().max_concurrent);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.by_name.retain(|name, task| {
             let stays = !anew
@@ -81,19 +79,23 @@ impl Scheduler {
                 stop: self.stop.child_token(),
                 now: Arc::default(),
             };
-            running.tasks.spawn(keep_synced(
-                Arc::clone(&self.syncs),
-                Arc::clone(&self.slots),
-                Arc::clone(repository),
-                task.stop.clone(),
-                Arc::clone(&task.now),
-            ));
+            let keeper = Keeper {
+                syncs: Arc::clone(&self.syncs),
+                slots: Arc::clone(&self.slots),
+                repository: Arc::clone(repository),
+                now: Arc::clone(&task.now),
+            };
+            // Ending a sync in the middle is safe: what it stored stands.
+            let stop = task.stop.clone();
+            running.tasks.spawn(async move {
+                let _ = stop.run_until_cancelled(keeper.run()).await;
+            });
             running.by_name.insert(repository.name.clone(), task);
         }
         while running.tasks.try_join_next().is_some() {}
     }
 
-    /// Syncs a repository as soon as there is room, not only when its interval has passed; once more, if a sync of it is
+    /// Syncs a repository as soon as there is room, not only when its time has come; once more, if a sync of it is
     /// running.
     pub fn sync_now(&self, name: &RepositoryName) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,77 +117,64 @@ impl Scheduler {
     }
 }
 
-async fn keep_synced(
+/// Syncs a repository whenever it is time.
+struct Keeper {
     syncs: Arc<SyncService>,
-    slots: Arc<Semaphore>,
+    slots: Arc<Gate>,
     repository: Arc<Repository>,
-    stop: CancellationToken,
     now: Arc<Notify>,
-) {
-    let mut failures = 0;
-    loop {
-        let sync = async {
-            let _slot = slots.acquire().await;
-            syncs.sync(&repository).await
-        };
-        // Ending a sync in the middle is safe: what it stored stands.
-        let Some(result) = stop.run_until_cancelled(sync).await else {
-            return;
-        };
-        let pause = match &result {
-            Ok(_) => {
-                failures = 0;
-                repository.interval
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let result = {
+                let _slot = self.slots.enter().await;
+                self.syncs.sync(&self.repository).await
+            };
+            let outcome = match &result {
+                Ok(_) => {
+                    failures = 0;
+                    Outcome::Succeeded
+                }
+                Err(error) => {
+                    failures += 1;
+                    Outcome::Failed {
+                        in_a_row: failures,
+                        lasting: error.is_lasting(),
+                        retry_after: error.retry_after(),
+                    }
+                }
+            };
+            // Either way, it is time.
+            tokio::select! {
+                () = self.pause(outcome) => {}
+                () = self.now.notified() => {}
             }
-            Err(error) => {
-                failures += 1;
-                let backoff = if error.is_lasting() {
-                    LONGEST_RETRY
-                } else {
-                    backoff(failures)
-                };
-                backoff
-                    .min(repository.interval)
-                    .max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
-            }
-        };
-        // Either way, it is time.
-        let pause = tokio::time::timeout(jittered(pause), now.notified());
-        if stop.run_until_cancelled(pause).await.is_none() {
-            return;
+        }
+    }
+
+    /// Waits until it is time after a sync that has just ended so.
+    async fn pause(&self, outcome: Outcome) {
+        let Repository { name, cadence, .. } = self.repository.as_ref();
+        let ended = Timestamp::now();
+        let due = cadence.next(name, ended, outcome);
+        match cadence {
+            // A length of time, whatever becomes of the clock.
+            Cadence::Every(_) => tokio::time::sleep(until(due, ended)).await,
+            Cadence::At(_) => loop {
+                let left = until(due, Timestamp::now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(LOOK)).await;
+            },
         }
     }
 }
 
-fn backoff(failures: u32) -> Duration {
-    FIRST_RETRY
-        .saturating_mul(1 << failures.saturating_sub(1).min(10))
-        .min(LONGEST_RETRY)
-}
-
-/// Up to a tenth longer, so that many repositories of one host do not ask together.
-fn jittered(pause: Duration) -> Duration {
-    let mut random = [0u8; 2];
-    // Without random numbers there is no jitter; nothing else depends on it.
-    let _ = getrandom::fill(&mut random);
-    let part = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX) / 10.0;
-    pause.saturating_add(pause.mul_f64(part))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_up_to_its_bound() {
-        assert_eq!(backoff(1), Duration::from_secs(5));
-        assert_eq!(backoff(3), Duration::from_secs(20));
-        assert_eq!(backoff(40), LONGEST_RETRY);
-    }
-
-    #[test]
-    fn jitter_only_lengthens_a_little() {
-        let pause = jittered(Duration::from_secs(100));
-        assert!((Duration::from_secs(100)..=Duration::from_secs(110)).contains(&pause));
-    }
+/// How much later one time is than another; nothing if it is not.
+fn until(time: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(now)).unwrap_or_default()
 }

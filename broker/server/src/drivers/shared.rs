@@ -1,6 +1,6 @@
 //! The drivers over servers that several processes share.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use package_broker_core::{broker::Ports, ports::cache::Cache};
@@ -21,7 +21,10 @@ use crate::settings::{self, Process};
 pub(crate) fn database(settings: &settings::Database) -> anyhow::Result<postgres::Options> {
     let options =
         postgres::Options::parse(settings.url.expose_secret(), settings.password.as_ref());
-    let options = options.context("database.url")?;
+    let mut options = options.context("database.url")?;
+    if let Some(pem) = certificates(settings.ca_file.as_deref(), "database.caFile")? {
+        options = options.ca(&pem);
+    }
     Ok(options.max_connections(settings.max_connections))
 }
 
@@ -30,10 +33,7 @@ pub(crate) async fn open(
     settings: &Process,
     sources: Arc<ReplaceableSources>,
 ) -> anyhow::Result<Ports> {
-    let uploads = settings.data.join("uploads");
-    make_private_folder(&uploads)?;
-    let storage = storage(&settings.storage)?;
-    let storage = S3::open(&storage, &uploads).context("storage")?;
+    let storage = bucket(settings)?;
     let database = Postgres::open(&database(&settings.database)?).await?;
     Ok(Ports {
         cache: cache(settings).await?,
@@ -41,6 +41,27 @@ pub(crate) async fn open(
         storage: Arc::new(storage),
         sources,
     })
+}
+
+fn bucket(settings: &Process) -> anyhow::Result<S3> {
+    let uploads = settings.data.join("uploads");
+    make_private_folder(&uploads)?;
+    let storage = storage(&settings.storage)?;
+    S3::open(&storage, &uploads).context("storage")
+}
+
+/// Asks the bucket whether we may use it.
+pub(crate) async fn check_storage(settings: &Process) -> anyhow::Result<()> {
+    Ok(bucket(settings)?.check().await?)
+}
+
+/// Asks Redis, if there is one, whether we may use it.
+pub(crate) async fn check_cache(settings: &Process) -> anyhow::Result<()> {
+    if settings.cache.url.is_some() {
+        let cache = cache(settings).await?;
+        cache.count("checks", Duration::from_secs(1)).await?;
+    }
+    Ok(())
 }
 
 /// Redis where there is one, else the database.

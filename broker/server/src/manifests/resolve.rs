@@ -7,7 +7,7 @@ use package_broker_crds::{
     AccessToken, PackageBroker, Repository,
     validation::{Admitted, FieldError},
 };
-use package_broker_kinds::{SecretData, credentials, egress};
+use package_broker_kinds::{SecretData, credentials, egress, schedule};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -127,6 +127,9 @@ impl<'a> Resolver<'a> {
         let spec = &repository.spec;
         if let Some(broker) = self.broker(spec.broker_ref.name.as_str(), at) {
             self.egress(repository, broker, at);
+        }
+        if let Some(mistake) = schedule::mistake(&spec.sync) {
+            self.refuse(at, &schedule::PATH, mistake.message, mistake.fix);
         }
         let reference = spec.credentials_secret_ref.as_ref()?;
         let path = ["spec", "credentialsSecretRef", "name"];

@@ -98,6 +98,11 @@ pub(crate) struct Database {
     #[schemars(with = "Option<String>", extend("format" = "password"))]
     pub(crate) password: Option<SecretString>,
 
+    /// File with certificates (PEM) of the authorities that may have signed the server's; those that the URL names, or
+    /// that are trusted on the web, without.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+
     /// Connections of this process, at most.
     #[serde(default = "Database::default_max_connections")]
     #[schemars(range(min = 2, max = 1000))]

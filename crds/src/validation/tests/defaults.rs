@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::SyncLimits;
 
 #[test]
 fn defaults_are_applied() {
@@ -13,8 +14,12 @@ fn defaults_are_applied() {
     };
     assert_eq!(broker.spec.packagist.url, "https://repo.packagist.org");
     assert_eq!(
-        (broker.spec.sync.max_concurrent, broker.spec.sync.per_host),
-        (4, 8)
+        broker.spec.sync,
+        SyncLimits {
+            max_concurrent: 4,
+            packages_per_repository: 4,
+            per_host: 8
+        }
     );
     assert_eq!(broker.spec.limits.max_archive_size.bytes(), 1 << 30);
     assert_eq!(broker.spec.limits.max_metadata_size.bytes(), 128 << 20);
@@ -25,7 +30,8 @@ fn defaults_are_applied() {
     else {
         panic!("not admitted")
     };
-    assert_eq!(repository.spec.sync.interval.duration().as_secs(), 3600);
+    // Whether there is a schedule decides what this means: the mapping knows.
+    assert_eq!(repository.spec.sync.interval, None);
     assert_eq!(repository.spec.sync.timeout.duration().as_secs(), 600);
     let Ok(Admitted::AccessToken(token)) =
         admit(&token(json!({"existingSecretRef": {"name": "x"}})))

@@ -3,6 +3,8 @@
 mod cost;
 mod defaults;
 mod rejected;
+mod schedules;
+mod servers;
 mod several;
 mod tokens;
 mod urls;
@@ -121,7 +123,7 @@ fn accepts() {
         broker(
             json!({"egress": {"allowedNetworks": ["127.0.0.0/8", "::1/128"], "allowFileUrls": true}}),
         ),
-        broker(json!({"sync": {"maxConcurrent": 1, "perHost": 64}})),
+        broker(json!({"sync": {"maxConcurrent": 1, "packagesPerRepository": 64, "perHost": 64}})),
         broker(
             json!({"limits": {"maxArchiveSize": "2Gi", "maxMetadataSize": "65536", "documentCacheSize": "1M"}}),
         ),

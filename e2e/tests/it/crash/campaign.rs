@@ -76,7 +76,7 @@ impl Campaign {
         for name in names() {
             release(&upstream, &mut archives, &name, "1.0.0");
         }
-        let all = manifests(&json!({"sync": {"maxConcurrent": 8}}));
+        let all = manifests(&json!({"sync": {"packagesPerRepository": 8}}));
         let all = all.repository("team", "composer", &upstream.url(), &json!({}));
         let begun = Instant::now();
         let registry = Registry::start_unready(&all);

@@ -1,19 +1,13 @@
-//! The pod of an embedded broker: one, as it alone has the volume.
+//! The Deployment: one pod on a volume, or as many as are wanted over servers.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
-        core::v1::{
-            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, HTTPGetAction,
-            LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-            SecurityContext, Volume, VolumeMount,
-        },
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
+        core::v1::PodTemplateSpec,
     },
     apimachinery::pkg::{
-        api::resource::Quantity,
         apis::meta::v1::{LabelSelector, ObjectMeta},
         util::intstr::IntOrString,
     },
@@ -21,202 +15,78 @@ use k8s_openapi::{
 use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
-use super::{HTTP, OPERATIONS, named};
+use super::pod::{Purpose, pod};
 use crate::children::{child_of, labels, selector};
 
-/// The user that images of the broker are made for.
-const USER: i64 = 65_532;
-/// Requests in flight have this long to end, in seconds.
-const SHUTDOWN: i64 = 20;
-const STATE: &str = "/etc/package-broker";
-const DATA: &str = "/var/lib/package-broker";
+/// The annotation of pods with a digest of what they read at their start: a change has them replaced.
+const CONFIGURATION_DIGEST: &str = "package.broker/configuration";
 
-pub(super) fn build(broker: &PackageBroker, image: &str) -> Deployment {
+/// The one pod that is the registry. Two processes must not have the volume at once.
+pub(super) fn embedded(broker: &PackageBroker, image: &str) -> Deployment {
+    let strategy = DeploymentStrategy {
+        type_: Some("Recreate".to_owned()),
+        ..DeploymentStrategy::default()
+    };
+    build(broker, strategy, template(broker, image, Purpose::Run))
+}
+
+/// Pods over servers. A new one is ready before an old one goes.
+pub(super) fn replicated(
+    broker: &PackageBroker,
+    image: &str,
+    purpose: Purpose<'_>,
+    configuration: &str,
+) -> Deployment {
+    let strategy = DeploymentStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateDeployment {
+            max_surge: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(0)),
+        }),
+    };
+    let mut template = template(broker, image, purpose);
+    let annotation = (CONFIGURATION_DIGEST.to_owned(), configuration.to_owned());
+    if let Some(metadata) = &mut template.metadata {
+        metadata.annotations = Some(BTreeMap::from([annotation]));
+    }
+    build(broker, strategy, template)
+}
+
+/// How many pods should serve.
+pub(crate) fn replicas(broker: &PackageBroker) -> i32 {
+    let usual = if broker.spec.database.is_some() { 2 } else { 1 };
+    broker.spec.replicas.unwrap_or(usual)
+}
+
+fn build(
+    broker: &PackageBroker,
+    strategy: DeploymentStrategy,
+    template: PodTemplateSpec,
+) -> Deployment {
     let name = broker.name_any();
     Deployment {
         metadata: child_of(broker, &name, labels(&name)),
         spec: DeploymentSpec {
-            replicas: Some(1),
+            replicas: Some(replicas(broker)),
             revision_history_limit: Some(3),
             selector: LabelSelector {
                 match_labels: Some(selector(&name)),
                 ..LabelSelector::default()
             },
-            // Two processes must not have the volume at once.
-            strategy: Some(DeploymentStrategy {
-                type_: Some("Recreate".to_owned()),
-                ..DeploymentStrategy::default()
-            }),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(&name)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(broker, image)),
-            },
+            strategy: Some(strategy),
+            template,
             ..DeploymentSpec::default()
         },
         ..Deployment::default()
     }
 }
 
-fn pod(broker: &PackageBroker, image: &str) -> PodSpec {
-    let image_spec = broker.spec.image.as_ref();
-    let pull_secrets = image_spec.map(|image| image.pull_secrets.iter());
-    let pull_secrets: Vec<LocalObjectReference> = pull_secrets
-        .into_iter()
-        .flatten()
-        .map(|secret| LocalObjectReference {
-            name: secret.name.as_str().to_owned(),
-        })
-        .collect();
-    PodSpec {
-        // It asks nothing of Kubernetes.
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        containers: vec![container(broker, image)],
-        image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                ..SeccompProfile::default()
-            }),
-            ..PodSecurityContext::default()
+fn template(broker: &PackageBroker, image: &str, purpose: Purpose<'_>) -> PodTemplateSpec {
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(&broker.name_any())),
+            ..ObjectMeta::default()
         }),
-        termination_grace_period_seconds: Some(SHUTDOWN + 10),
-        volumes: Some(volumes(broker)),
-        ..PodSpec::default()
-    }
-}
-
-fn volumes(broker: &PackageBroker) -> Vec<Volume> {
-    vec![
-        Volume {
-            name: "state".to_owned(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(named(broker, "state")),
-                default_mode: Some(0o440),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        Volume {
-            name: "data".to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: named(broker, "data"),
-                ..PersistentVolumeClaimVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        Volume {
-            name: "tmp".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        },
-    ]
-}
-
-fn container(broker: &PackageBroker, image: &str) -> Container {
-    let port = |name: &str, port: i32| ContainerPort {
-        name: Some(name.to_owned()),
-        container_port: port,
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    };
-    let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    };
-    let policy = broker
-        .spec
-        .image
-        .as_ref()
-        .and_then(|image| image.pull_policy);
-    Container {
-        name: "broker".to_owned(),
-        image: Some(image.to_owned()),
-        image_pull_policy: Some(
-            policy
-                .map_or("IfNotPresent", |policy| policy.as_str())
-                .to_owned(),
-        ),
-        args: Some(
-            ["run", "--file", STATE, "--data", DATA]
-                .map(str::to_owned)
-                .into(),
-        ),
-        env: Some(environment()),
-        ports: Some(vec![port("http", HTTP), port("operations", OPERATIONS)]),
-        resources: Some(resources(broker)),
-        // Whether it is ready may take as long as the first sync: that is for readiness to say.
-        startup_probe: Some(probe("/livez", 1, 60)),
-        liveness_probe: Some(probe("/livez", 10, 3)),
-        readiness_probe: Some(probe("/readyz", 2, 1)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                ..Capabilities::default()
-            }),
-            ..SecurityContext::default()
-        }),
-        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-        volume_mounts: Some(vec![
-            mount("state", STATE, true),
-            mount("data", DATA, false),
-            mount("tmp", "/tmp", false),
-        ]),
-        ..Container::default()
-    }
-}
-
-fn environment() -> Vec<EnvVar> {
-    [
-        ("PACKAGE_BROKER_LISTEN", format!("0.0.0.0:{HTTP}")),
-        (
-            "PACKAGE_BROKER_METRICS_LISTEN",
-            format!("0.0.0.0:{OPERATIONS}"),
-        ),
-        ("PACKAGE_BROKER_SHUTDOWN_SECONDS", SHUTDOWN.to_string()),
-        ("PACKAGE_BROKER_LOG_FORMAT", "json".to_owned()),
-    ]
-    .map(|(name, value)| EnvVar {
-        name: name.to_owned(),
-        value: Some(value),
-        ..EnvVar::default()
-    })
-    .into()
-}
-
-fn resources(broker: &PackageBroker) -> ResourceRequirements {
-    let usual = || ResourceRequirements {
-        requests: Some(BTreeMap::from([
-            ("cpu".to_owned(), Quantity("100m".to_owned())),
-            ("memory".to_owned(), Quantity("128Mi".to_owned())),
-        ])),
-        ..ResourceRequirements::default()
-    };
-    broker.spec.resources.clone().unwrap_or_else(usual)
-}
-
-fn probe(path: &str, period: i32, failures: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(path.to_owned()),
-            port: IntOrString::String("operations".to_owned()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period),
-        timeout_seconds: Some(5),
-        failure_threshold: Some(failures),
-        ..Probe::default()
+        spec: Some(pod(broker, image, purpose)),
     }
 }

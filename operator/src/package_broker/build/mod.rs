@@ -1,21 +1,39 @@
 //! The objects that should exist for a `PackageBroker`. Pure: no client.
 
 mod deployment;
+pub(crate) mod job;
+mod keys;
+pub(crate) mod pod;
 mod service;
+mod settings;
 mod state;
 mod volume;
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Secret, Service},
+    batch::v1::Job,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
 };
 use kube::ResourceExt;
+use package_broker_core::domain::keyring::{KeyRing, KeyRingError};
 use package_broker_crds::PackageBroker;
 use thiserror::Error;
 
-pub(crate) use self::state::{LARGEST, public_url, sync_request};
-use super::validate::Valid;
-use crate::args::Images;
+use self::pod::Purpose;
+pub(crate) use self::{
+    deployment::replicas,
+    state::{LARGEST, public_url, sync_request, without_cluster},
+};
+use super::{
+    servers::{File, KEYS, Servers},
+    validate::Valid,
+};
+use crate::{args::Images, database::Access};
+
+/// What the `ConfigMap` of settings is called after its broker.
+const CONFIGURATION: &str = "configuration";
+/// The file of settings, in that `ConfigMap` and in pods.
+const SETTINGS: &str = "settings.json";
 
 /// The port that clients connect to, in the pod.
 const HTTP: i32 = 8080;
@@ -28,14 +46,38 @@ pub(crate) const STATE: &str = "package.broker/state";
 /// All objects of an installation.
 #[derive(Debug)]
 pub(crate) struct Objects {
-    pub(crate) state: Secret,
-    /// Tells one state from another.
-    pub(crate) digest: String,
-    pub(crate) volume: PersistentVolumeClaim,
+    pub(crate) backing: Backing,
     pub(crate) service: Service,
     pub(crate) deployment: Deployment,
     /// What the status tells of what went in.
     pub(crate) summary: Summary,
+}
+
+/// What is beneath the pods.
+#[derive(Debug)]
+pub(crate) enum Backing {
+    Embedded(Box<Embedded>),
+    Servers(Box<Replicated>),
+}
+
+/// Everything in one pod.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    pub(crate) state: Secret,
+    /// Tells one state from another.
+    pub(crate) digest: String,
+    pub(crate) volume: PersistentVolumeClaim,
+}
+
+/// State on servers.
+#[derive(Debug)]
+pub(crate) struct Replicated {
+    /// The Secret with new keys, if there are none yet.
+    pub(crate) new_keys: Option<Secret>,
+    pub(crate) keys: KeyRing,
+    pub(crate) access: Access,
+    pub(crate) settings: ConfigMap,
+    pub(crate) migration: Job,
 }
 
 /// What went into an installation.
@@ -58,6 +100,9 @@ pub(crate) enum BuildError {
         "the repositories, tokens and Secrets of this broker take {0} bytes, and a Secret holds {LARGEST}: spread them over several PackageBrokers, or give this one a database"
     )]
     TooLarge(usize),
+    /// No random numbers, for instance.
+    #[error("keys cannot be made: {0}")]
+    Keys(#[from] KeyRingError),
 }
 
 /// Builds them.
@@ -66,30 +111,78 @@ pub(super) fn build(
     valid: &Valid,
     images: &Images,
 ) -> Result<Objects, BuildError> {
-    let (state, digest) = state::build(broker, valid)?;
-    let image = image(broker, images);
+    let summary = Summary {
+        image: image(broker, images),
+        repositories: valid.counts.0,
+        tokens: valid.counts.1,
+        refused: valid.refused,
+    };
+    let (backing, deployment) = match &valid.servers {
+        None => embedded(broker, valid, &summary)?,
+        Some(servers) => replicated(broker, servers.clone(), &summary)?,
+    };
     Ok(Objects {
-        state,
-        digest,
-        volume: volume::build(broker),
+        backing,
         service: service::build(broker),
-        deployment: deployment::build(broker, &image),
-        summary: Summary {
-            image,
-            repositories: valid.counts.0,
-            tokens: valid.counts.1,
-            refused: valid.refused,
-        },
+        deployment,
+        summary,
     })
 }
 
+fn embedded(
+    broker: &PackageBroker,
+    valid: &Valid,
+    summary: &Summary,
+) -> Result<(Backing, Deployment), BuildError> {
+    let (state, digest) = state::build(broker, valid)?;
+    let embedded = Embedded {
+        state,
+        digest,
+        volume: volume::build(broker),
+    };
+    let deployment = deployment::embedded(broker, &summary.image);
+    Ok((Backing::Embedded(Box::new(embedded)), deployment))
+}
+
+fn replicated(
+    broker: &PackageBroker,
+    mut servers: Servers,
+    summary: &Summary,
+) -> Result<(Backing, Deployment), BuildError> {
+    let (keys, new_keys) = if let Some(keys) = servers.keys.take() {
+        (keys, None)
+    } else {
+        let made = KeyRing::generate()?;
+        let secret = keys::build(broker, &made);
+        servers.files.push(File {
+            name: KEYS,
+            secret: secret.name_any(),
+            key: KEYS.to_owned(),
+            value: made.to_text(),
+        });
+        (made, Some(secret))
+    };
+    let (settings, configuration) = settings::build(broker, &servers);
+    let migrate = Purpose::Migrate(&servers);
+    let serve = Purpose::Serve(&servers);
+    let deployment = deployment::replicated(broker, &summary.image, serve, &configuration);
+    let replicated = Replicated {
+        new_keys,
+        keys,
+        migration: job::migration(broker, summary, migrate, &configuration),
+        access: servers.access,
+        settings,
+    };
+    Ok((Backing::Servers(Box::new(replicated)), deployment))
+}
+
 /// The name of an object of a broker.
-fn named(broker: &PackageBroker, what: &str) -> String {
+pub(super) fn named(broker: &PackageBroker, what: &str) -> String {
     format!("{}-{what}", broker.name_any())
 }
 
 /// The image that the pods run: the operator's, with what the spec says instead.
-fn image(broker: &PackageBroker, images: &Images) -> String {
+pub(crate) fn image(broker: &PackageBroker, images: &Images) -> String {
     let Some(wanted) = &broker.spec.image else {
         return images.broker.clone();
     };

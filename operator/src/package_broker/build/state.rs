@@ -72,15 +72,30 @@ pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, St
     Ok((secret, digest))
 }
 
-/// The broker without what is done here for it.
+/// Fields of a broker that are done here for it.
+const IN_CLUSTER: &[&str] = &[
+    "database",
+    "storage",
+    "cache",
+    "replicas",
+    "volume",
+    "image",
+    "resources",
+    "deletionPolicy",
+    "suspend",
+];
+
+/// The broker without what is done here for it, with the URL that clients use.
 fn broker_document(broker: &PackageBroker) -> Result<Value, BuildError> {
     let mut spec = serde_json::to_value(&broker.spec)?;
-    drop_fields(
-        &mut spec,
-        &["volume", "image", "resources", "deletionPolicy", "suspend"],
-    );
+    drop_fields(&mut spec, IN_CLUSTER);
     spec["externalUrl"] = public_url(broker).into();
     Ok(document("PackageBroker", broker, &spec))
+}
+
+/// The same, as an object.
+pub(crate) fn without_cluster(broker: &PackageBroker) -> Result<PackageBroker, BuildError> {
+    Ok(serde_json::from_value(broker_document(broker)?)?)
 }
 
 fn repository_document(repository: &Repository) -> Result<Value, BuildError> {

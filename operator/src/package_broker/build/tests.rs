@@ -1,18 +1,24 @@
-use std::sync::Arc;
+mod tokens;
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::Resource;
-use package_broker_core::domain::token;
-use package_broker_crds::{AccessToken, PackageBroker, Repository, validation::admit};
+use package_broker_core::domain::{keyring::KeyRing, token};
+use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use package_broker_kinds::SecretData;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{BuildError, Objects, build, split};
+use super::{Backing, BuildError, Embedded, Objects, build, split};
 use crate::{
     access_token::{Previous, Record, Token},
     args::Images,
-    package_broker::validate::Valid,
+    package_broker::{
+        servers::{Servers, validate},
+        validate::Valid,
+    },
 };
 
 fn broker(spec: &Value) -> PackageBroker {
@@ -70,18 +76,37 @@ fn built(broker: &PackageBroker, valid: &Valid) -> Objects {
     build(broker, valid, &images()).unwrap()
 }
 
+fn embedded(broker: &PackageBroker, valid: &Valid) -> (Objects, Embedded) {
+    let mut objects = built(broker, valid);
+    let nothing = Backing::Embedded(Box::new(Embedded {
+        state: Secret::default(),
+        digest: String::new(),
+        volume: PersistentVolumeClaim::default(),
+    }));
+    match std::mem::replace(&mut objects.backing, nothing) {
+        Backing::Embedded(embedded) => (objects, *embedded),
+        Backing::Servers(_) => panic!("it has a database"),
+    }
+}
+
 /// The objects as JSON, with the state readable.
 fn shown(objects: &Objects) -> String {
     let json = |object: &dyn erased::Shown| object.shown();
-    let mut state = json(&objects.state);
-    let bytes = &objects.state.data.as_ref().unwrap()["state.json"].0;
-    state["data"]["state.json"] = serde_json::from_slice(bytes).unwrap();
-    let all = [
-        state,
-        json(&objects.volume),
-        json(&objects.service),
-        json(&objects.deployment),
-    ];
+    let mut all = match &objects.backing {
+        Backing::Embedded(embedded) => {
+            let mut state = json(&embedded.state);
+            let bytes = &embedded.state.data.as_ref().unwrap()["state.json"].0;
+            state["data"]["state.json"] = serde_json::from_slice(bytes).unwrap();
+            vec![state, json(&embedded.volume)]
+        }
+        Backing::Servers(replicated) => {
+            let mut settings = json(&replicated.settings);
+            let text = &replicated.settings.data.as_ref().unwrap()["settings.json"];
+            settings["data"]["settings.json"] = serde_json::from_str(text).unwrap();
+            vec![settings, json(&replicated.migration)]
+        }
+    };
+    all.extend([json(&objects.service), json(&objects.deployment)]);
     serde_json::to_string_pretty(&all).unwrap()
 }
 
@@ -130,6 +155,7 @@ fn everything_that_can_be_said_is_there() {
         tokens: vec![(access_token("ci"), secret_token("chosen"))],
         refused: 1,
         counts: (2, 1),
+        servers: None,
     };
     let objects = built(&broker, &valid);
     insta::assert_snapshot!(shown(&objects));
@@ -151,19 +177,22 @@ fn the_same_input_gives_the_same_objects() {
         ],
         ..Valid::default()
     };
-    let (one, other) = (built(&broker, &valid()), built(&broker, &valid()));
-    assert_eq!(one.digest, other.digest);
-    assert_eq!(shown(&one), shown(&other));
-    assert_ne!(one.digest, built(&broker, &Valid::default()).digest);
+    assert_eq!(
+        shown(&built(&broker, &valid())),
+        shown(&built(&broker, &valid()))
+    );
+    let digest = |valid: &Valid| embedded(&broker, valid).1.digest;
+    assert_eq!(digest(&valid()), digest(&valid()));
+    assert_ne!(digest(&valid()), digest(&Valid::default()));
 }
 
 /// Tools track objects by labels and annotations: a child that had those of its parent would be taken for theirs.
 #[test]
 fn children_have_no_labels_of_their_parent() {
-    let objects = built(&broker(&json!({})), &Valid::default());
+    let (objects, beneath) = embedded(&broker(&json!({})), &Valid::default());
     for metadata in [
-        objects.state.meta(),
-        objects.volume.meta(),
+        beneath.state.meta(),
+        beneath.volume.meta(),
         objects.service.meta(),
         objects.deployment.meta(),
     ] {
@@ -190,9 +219,9 @@ fn one_secret_for_two_is_there_once() {
         tokens: vec![(access_token("ci"), secret_token("both"))],
         ..Valid::default()
     };
-    let objects = built(&broker(&json!({})), &valid);
+    let (_, beneath) = embedded(&broker(&json!({})), &valid);
     let state: Value =
-        serde_json::from_slice(&objects.state.data.unwrap()["state.json"].0).unwrap();
+        serde_json::from_slice(&beneath.state.data.unwrap()["state.json"].0).unwrap();
     let items = state["items"].as_array().unwrap();
     let secrets: Vec<&Value> = items
         .iter()
@@ -203,102 +232,129 @@ fn one_secret_for_two_is_there_once() {
     assert_eq!(keys, ["password", "token"]);
 }
 
-/// The names, ends and keys of the tokens in a state.
-fn tokens_in(objects: &Objects) -> Vec<(String, Value, String)> {
-    let bytes = &objects.state.data.as_ref().unwrap()["state.json"].0;
-    let state: Value = serde_json::from_slice(bytes).unwrap();
-    let items = state["items"].as_array().unwrap();
-    let tokens = items.iter().filter(|item| item["kind"] == "AccessToken");
-    tokens
-        .map(|token| {
-            assert!(admit(token).is_ok(), "{token}");
-            let spec = &token["spec"];
-            for field in ["ttl", "rotation", "secret", "suspend"] {
-                assert!(spec.get(field).is_none(), "{token}");
-            }
-            let key = spec["existingSecretRef"]["key"].as_str().unwrap();
-            let name = token["metadata"]["name"].as_str().unwrap();
-            let end = spec.get("expiresAt").cloned().unwrap_or_default();
-            (name.to_owned(), end, key.to_owned())
-        })
-        .collect()
+/// A broker on servers, and the Secrets that lead to them.
+fn on_servers() -> (PackageBroker, BTreeMap<String, SecretData>) {
+    let broker = broker(&json!({
+        "externalUrl": "https://packages.example.com",
+        "database": {
+            "host": "postgres.databases.svc", "name": "packages", "sslMode": "verify-full",
+            "credentialsSecretRef": {"name": "database"}, "caSecretRef": {"name": "ca", "key": "ca.crt"},
+        },
+        "storage": {"s3": {
+            "bucket": "packages", "endpoint": "https://s3.example.com", "prefix": "php",
+            "credentialsSecretRef": {"name": "bucket"},
+        }},
+        "cache": {"redis": {"secretRef": {"name": "redis", "key": "url"}}},
+        "replicas": 3,
+    }));
+    let keys = KeyRing::generate().unwrap().to_text();
+    let secrets = [
+        (
+            "database",
+            vec![("username", "php@team"), ("password", "hunter2")],
+        ),
+        ("ca", vec![("ca.crt", "-----BEGIN CERTIFICATE-----\n")]),
+        (
+            "bucket",
+            vec![("accessKeyId", "GK1"), ("secretAccessKey", "hunter3")],
+        ),
+        ("redis", vec![("url", "redis://:hunter4@redis:6379")]),
+        ("main-keys", vec![("keys", keys.expose_secret())]),
+    ];
+    let secrets = secrets.map(|(name, data)| {
+        let data = data.into_iter();
+        let data = data.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec().into()));
+        (name.to_owned(), data.collect())
+    });
+    (broker, secrets.into())
 }
 
-/// A token that was issued, with the one before it.
-fn rotated(name: &str, spec: &Value, text: &str, previous: &str) -> (Arc<AccessToken>, Token) {
-    let mut object = AccessToken::clone(&access_token(name));
-    let mut with = serde_json::to_value(&object.spec).unwrap();
-    for (field, value) in spec.as_object().unwrap() {
-        with[field] = value.clone();
-    }
-    object.spec = serde_json::from_value(with).unwrap();
-    let hash = |text: &SecretString| token::check(text).unwrap();
-    let previous = SecretString::from(previous);
-    let mut found = secret_token(name);
-    found.text = SecretString::from(text);
-    found.hash = hash(&found.text);
-    found.record = Record {
-        issued_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
-        previous: Some(Previous {
-            hash: hash(&previous),
-            text: previous,
-            valid_until: "2026-01-02T00:00:00Z".parse().unwrap(),
-        }),
-        ..Record::default()
-    };
-    (Arc::new(object), found)
-}
-
-/// What a broker is given has ends and no spans of time: it does not know since when there is a token.
-#[test]
-fn tokens_have_ends_and_the_ones_before_are_there_too() {
-    let (one, other, old, third) = (
-        "a-token-of-thirty-two-characters",
-        "another-token-that-is-long-enough",
-        "a-token-whose-place-another-took",
-        "one-more-token-whose-place-is-taken",
-    );
-    let rotation = json!({"rotation": {"interval": "48h", "overlap": "24h"}});
-    let bounded = json!({"rotation": rotation["rotation"], "expiresAt": "2026-01-01T12:00:00.5Z"});
-    let tokens = |tokens| Valid {
-        tokens,
+fn valid_on(broker: &PackageBroker, secrets: &BTreeMap<String, SecretData>) -> Valid {
+    let servers: Option<Servers> = validate(broker, secrets).unwrap();
+    Valid {
+        servers,
         ..Valid::default()
+    }
+}
+
+#[test]
+fn servers_are_settings_a_migration_and_pods() {
+    let (broker, secrets) = on_servers();
+    let text = shown(&built(&broker, &valid_on(&broker, &secrets)));
+    assert!(!text.contains("hunter"), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+/// Pods are replaced when anything they read at their start has changed, and not otherwise.
+#[test]
+fn each_change_of_a_secret_is_another_configuration() {
+    let (broker, secrets) = on_servers();
+    let digest = |secrets: &BTreeMap<String, SecretData>| {
+        let objects = built(&broker, &valid_on(&broker, secrets));
+        let template = objects.deployment.spec.template.metadata.unwrap();
+        template.annotations.unwrap()["package.broker/configuration"].clone()
     };
-    let valid = tokens(vec![
-        rotated("ci", &rotation, one, old),
-        rotated("ci.previous", &json!({"ttl": "30h"}), other, third),
-    ]);
-    let objects = built(&broker(&json!({})), &valid);
-    let named = |name: &str, end: Value, key: &str| (name.to_owned(), end, key.to_owned());
-    assert_eq!(
-        tokens_in(&objects),
-        [
-            named("ci", Value::Null, "password"),
-            named("ci.previous-2", json!("2026-01-02T00:00:00Z"), "previous"),
-            named("ci.previous", json!("2026-01-02T06:00:00Z"), "password"),
-            named(
-                "ci.previous.previous",
-                json!("2026-01-02T00:00:00Z"),
-                "previous"
-            ),
-        ]
-    );
-    // What one has now is not what another had before, and all of an object ends with it.
-    let valid = tokens(vec![
-        rotated("a", &bounded, one, other),
-        rotated("b", &bounded, other, old),
-        rotated("c", &bounded, third, old),
-    ]);
-    let end = || json!("2026-01-01T12:00:00Z");
-    assert_eq!(
-        tokens_in(&built(&broker(&json!({})), &valid)),
-        [
-            named("a", end(), "password"),
-            named("b", end(), "password"),
-            named("b.previous", end(), "previous"),
-            named("c", end(), "password"),
-        ]
-    );
+    let first = digest(&secrets);
+    assert_eq!(first, digest(&secrets));
+    for (name, key) in [
+        ("database", "password"),
+        ("redis", "url"),
+        ("bucket", "secretAccessKey"),
+    ] {
+        let mut changed = secrets.clone();
+        let value = b"redis://another".to_vec().into();
+        changed.get_mut(name).unwrap().insert(key.to_owned(), value);
+        assert_ne!(first, digest(&changed), "{name}");
+    }
+}
+
+/// Keys are made where there are none, and never where there are some.
+#[test]
+fn keys_are_made_once() {
+    let (broker, mut secrets) = on_servers();
+    let keys =
+        |secrets: &BTreeMap<String, SecretData>| match built(&broker, &valid_on(&broker, secrets))
+            .backing
+        {
+            Backing::Servers(replicated) => replicated.new_keys,
+            Backing::Embedded(_) => panic!("it has a database"),
+        };
+    assert_eq!(keys(&secrets), None);
+    secrets.remove("main-keys");
+    let made = keys(&secrets).unwrap();
+    assert_eq!(made.metadata.owner_references, None);
+    assert!(made.data.unwrap().contains_key("keys"));
+}
+
+#[test]
+fn whatever_is_wrong_with_a_secret_is_told() {
+    let (broker, secrets) = on_servers();
+    let told = |change: &dyn Fn(&mut BTreeMap<String, SecretData>)| {
+        let mut changed = secrets.clone();
+        change(&mut changed);
+        let faults = validate(&broker, &changed).unwrap_err();
+        let told: Vec<String> = faults
+            .iter()
+            .map(|fault| format!("{:?} {}", fault.part, fault.refusal.message))
+            .collect();
+        told.join("\n")
+    };
+    let set = |secrets: &mut BTreeMap<String, SecretData>, name: &str, key: &str, value: &str| {
+        let value = value.as_bytes().to_vec().into();
+        secrets.get_mut(name).unwrap().insert(key.to_owned(), value);
+    };
+    let text = [
+        told(&|secrets| drop(secrets.remove("database"))),
+        told(&|secrets| drop(secrets.get_mut("database").unwrap().remove("password"))),
+        told(&|secrets| set(secrets, "ca", "ca.crt", "hello")),
+        told(&|secrets| drop(secrets.get_mut("bucket").unwrap().remove("accessKeyId"))),
+        told(&|secrets| drop(secrets.remove("redis"))),
+        told(&|secrets| set(secrets, "main-keys", "keys", "short")),
+        told(&|secrets| drop(secrets.get_mut("main-keys").unwrap().remove("keys"))),
+    ]
+    .join("\n");
+    assert!(!text.contains("hunter"), "{text}");
+    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn full() -> Repository {
             exclude: patterns("acme/old"),
         },
         mode: Some(SyncMode::Lazy),
-        interval: Duration::from_mins(5),
+        cadence: Cadence::Every(Duration::from_mins(5)),
         timeout: Duration::from_millis(1_500),
         path: Some("lib".to_owned()),
         bucket: BucketAccess {
@@ -51,7 +51,7 @@ fn bare() -> Repository {
         priority: 0,
         filter: NameFilter::default(),
         mode: None,
-        interval: Duration::from_mins(1),
+        cadence: Cadence::Every(Duration::from_mins(1)),
         timeout: Duration::from_mins(1),
         path: None,
         bucket: BucketAccess::default(),
@@ -76,10 +76,19 @@ fn the_text_of_settings_is_frozen() {
         ..bare()
     };
     let of_suspended = BARE.replace(r#""public":false}"#, r#""public":false,"suspended":true}"#);
+    let scheduled = Repository {
+        cadence: Cadence::At(Schedule::new("30 3 * * 1-5").unwrap()),
+        ..bare()
+    };
+    let of_scheduled = BARE.replace(
+        r#""interval":{"secs":60,"nanos":0}"#,
+        r#""schedule":"30 3 * * 1-5""#,
+    );
     for (repository, text) in [
         (full(), FULL),
         (bare(), BARE),
         (suspended, of_suspended.as_str()),
+        (scheduled, of_scheduled.as_str()),
     ] {
         assert_eq!(write_settings(&repository).unwrap(), text);
         assert!(read(text).unwrap().same_as(&repository));
@@ -107,6 +116,21 @@ fn what_a_newer_release_wrote_is_told() {
         (FULL.replace(r#""public":true"#, r#""public":null"#), "null"),
         (FULL.replace(r#","public":true"#, ""), "public"),
         (FULL.replace(r#""form":1,"#, ""), "form"),
+        (
+            FULL.replace(r#""timeout""#, r#""schedule":"@daily","timeout""#),
+            "both of interval and schedule",
+        ),
+        (
+            FULL.replace(r#""interval":{"secs":300,"nanos":0},"#, ""),
+            "neither",
+        ),
+        (
+            FULL.replace(
+                r#""interval":{"secs":300,"nanos":0}"#,
+                r#""schedule":"0 0 31 2 *""#,
+            ),
+            "never comes",
+        ),
         (String::new(), "EOF"),
     ] {
         let error = read(&text).unwrap_err().to_string();
@@ -151,6 +175,14 @@ fn what_was_not_packed_here_is_refused() {
     }
 }
 
+fn any_cadence() -> impl Strategy<Value = Cadence> {
+    let schedule = select(vec!["@daily", "*/15 * * * *", "30 3 * * mon-fri"]);
+    prop_oneof![
+        any::<Duration>().prop_map(Cadence::Every),
+        schedule.prop_map(|text| Cadence::At(Schedule::new(text).unwrap())),
+    ]
+}
+
 fn any_repository() -> impl Strategy<Value = Repository> {
     let kind = select(vec![
         SourceKind::Composer,
@@ -173,7 +205,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
         mode,
     );
     let second = (
-        any::<Duration>(),
+        any_cadence(),
         any::<Duration>(),
         any::<Option<String>>(),
         bucket,
@@ -189,7 +221,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
             exclude: first.4,
         },
         mode: first.5,
-        interval: second.0,
+        cadence: second.0,
         timeout: second.1,
         path: second.2,
         bucket: BucketAccess {

@@ -64,8 +64,11 @@ impl Postgres {
         Ok(latest())
     }
 
-    /// Whether the schema is at least this release's.
-    pub(super) async fn check_schema(&self) -> Result<(), DatabaseError> {
+    /// The version of the schema; 0 where there is none yet.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the server does not answer.
+    pub async fn schema(&self) -> Result<i64, DatabaseError> {
         let newest = async {
             let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
             match sqlx::query_scalar(newest).fetch_one(&self.pool).await {
@@ -77,7 +80,17 @@ impl Postgres {
                 found => Ok(found?),
             }
         };
-        let found: i64 = self.run(CHECK, newest).await?;
+        self.run(CHECK, newest).await
+    }
+
+    /// The version of this release's schema.
+    pub fn newest_schema() -> i64 {
+        latest()
+    }
+
+    /// Whether the schema is at least this release's.
+    pub(super) async fn check_schema(&self) -> Result<(), DatabaseError> {
+        let found = self.schema().await?;
         match found.cmp(&latest()) {
             Ordering::Less => Err(DatabaseError::Unavailable {
                 action: CHECK,

@@ -96,6 +96,14 @@ impl Options {
         })
     }
 
+    /// Trusts the authorities with these certificates (PEM), in place of those that are trusted on the web and of those
+    /// that the URL names.
+    #[must_use]
+    pub fn ca(mut self, pem: &str) -> Self {
+        self.connect = self.connect.ssl_root_cert_from_pem(pem.as_bytes().to_vec());
+        self
+    }
+
     /// At most so many connections at once, of this process.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use package_broker_core::{
     domain::{
         archive::{ArchiveFormat, BlobId},
+        cadence::Cadence,
         metadata::{Channel, PackageVersions, Version},
         names::{PackageName, RepositoryName},
         patterns::NameFilter,
@@ -66,7 +67,7 @@ pub(crate) fn repository(url: &str) -> Repository {
         priority: 0,
         filter: NameFilter::default(),
         mode: None,
-        interval: Duration::from_hours(1),
+        cadence: Cadence::Every(Duration::from_hours(1)),
         timeout: Duration::from_mins(10),
         path: None,
         bucket: BucketAccess::default(),

@@ -121,7 +121,7 @@ fn reads_files_and_folders_with_several_documents() {
     let [(repository, Some(secret))] = desired.repositories.as_slice() else {
         panic!("one repository")
     };
-    assert_eq!(repository.spec.sync.interval.as_str(), "1h");
+    assert_eq!(repository.spec.sync.timeout.as_str(), "10m");
     assert!(
         secret["known_hosts"]
             .expose_secret()

@@ -165,6 +165,28 @@ fn a_token_belongs_to_one_access_token() {
 }
 
 #[test]
+fn schedules() {
+    let scheduled = |schedule: &str| {
+        let spec = "  brokerRef: {name: main}\n  type: composer\n  url: https://h/x\n";
+        repository(&format!("{spec}  sync: {{schedule: '{schedule}'}}\n"))
+    };
+    check(&[
+        (
+            &scheduled("0 0 31 2 *"),
+            13,
+            "spec.sync.schedule",
+            "\"0 0 31 2 *\" never comes: there is no such day in these months; name a day that one of the months has",
+        ),
+        (
+            &scheduled("0 20-5 * * *"),
+            13,
+            "spec.sync.schedule",
+            "\"0 20-5 * * *\" has \"20-5\" as its hour",
+        ),
+    ]);
+}
+
+#[test]
 fn egress() {
     let strict = "spec: {}\n";
     let under = |url: &str, kind: &str| {

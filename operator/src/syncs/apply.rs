@@ -1,0 +1,69 @@
+//! Makes the Jobs of syncs, and passes on what is known.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use package_broker_crds::PackageBroker;
+
+use super::{MOST, job, plan::Plan};
+use crate::{
+    context::Context,
+    error::ReconcileError,
+    package_broker,
+    runtime::{failpoint::reach, jobs, live::LiveRepository},
+};
+
+/// Makes those that are due, and removes those that say nothing any more.
+pub(super) async fn apply(
+    broker: &PackageBroker,
+    plan: &Plan,
+    superseded: &[Arc<Job>],
+    context: &Context,
+) -> Result<(), ReconcileError> {
+    for job in superseded {
+        jobs::delete(&context.client, job).await?;
+        reach("syncs.superseded");
+    }
+    if plan.start.is_empty() {
+        return Ok(());
+    }
+    let Some(servers) = package_broker::servers_of(broker, context).await? else {
+        // Its reconcile says what is wrong with them.
+        return Ok(());
+    };
+    let image = package_broker::build::image(broker, &context.images);
+    for start in &plan.start {
+        let job = job::build(broker, &image, &servers, start);
+        let key = (job.namespace().unwrap_or_default(), job.name_any());
+        if jobs::create(&context.client, &job).await? {
+            let mut unseen = context.syncs.unseen();
+            if unseen.len() >= MOST {
+                unseen.clear();
+            }
+            unseen.insert(key);
+        }
+        reach("syncs.begun");
+    }
+    Ok(())
+}
+
+/// Has those looked at of which there is something new to say.
+pub(super) fn tell(broker: &PackageBroker, live: Vec<LiveRepository>, context: &Context) {
+    let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
+    let before = context.answers.last(&namespace, &name).unwrap_or_default();
+    let changed: Vec<String> = live
+        .iter()
+        .filter(|now| before.repository(&now.name) != Some(now))
+        .map(|now| now.name.clone())
+        .collect();
+    if changed.is_empty() && live.len() == before.repositories.len() {
+        return;
+    }
+    context
+        .answers
+        .change(&namespace, &name, |known| known.repositories = live);
+    for repository in changed {
+        context.look_at_repository.look_at(&repository, &namespace);
+    }
+}

@@ -1,0 +1,79 @@
+//! Syncs of a broker on servers: Jobs in its namespace, as many at once as it allows.
+//!
+//! What is due follows from the resources, from the Jobs that are there and from the database; nothing else is kept. A
+//! Job's name follows from what it is for, so that none is made twice.
+
+mod apply;
+mod dereference;
+mod due;
+mod job;
+mod past;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::{Resource, runtime::controller::Action};
+use package_broker_crds::PackageBroker;
+
+use self::past::Report;
+use crate::{context::Context, error::ReconcileError, runtime::failpoint::reach};
+
+/// What this work on brokers is called.
+pub(crate) const WORK: &str = "Syncs";
+/// Reports and new Jobs that are remembered, at most; when there are so many, they are looked up anew.
+const MOST: usize = 20_000;
+/// The shortest time between two looks, so that what is due at nearly the same time is started together.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// What is remembered of Jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Syncs {
+    /// What pods said at their end, by the uid of their Job. They say it once.
+    reports: Mutex<HashMap<String, Arc<Report>>>,
+    /// Jobs that were made and not seen yet, by namespace and name.
+    unseen: Mutex<HashSet<(String, String)>>,
+}
+
+impl Syncs {
+    fn reports(&self) -> MutexGuard<'_, HashMap<String, Arc<Report>>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts what is due, and says how it stands with each repository.
+pub(crate) async fn reconcile(
+    broker: Arc<PackageBroker>,
+    context: Arc<Context>,
+) -> Result<Action, ReconcileError> {
+    if broker.meta().deletion_timestamp.is_some() || broker.spec.suspend {
+        return Ok(Action::await_change());
+    }
+    let Some(found) = dereference::dereference(&broker, &context).await? else {
+        // Nothing is declared yet: whoever does it has this looked at again.
+        return Ok(Action::await_change());
+    };
+    reach("syncs.dereferenced");
+    let now = Timestamp::now();
+    let plan = plan::plan(&broker, &found, now);
+    apply::apply(&broker, &plan, &found.superseded, &context).await?;
+    apply::tell(&broker, plan.live, &context);
+    context.backoffs.succeeded_at(WORK, broker.as_ref());
+    Ok(match plan.next {
+        Some(next) => {
+            let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+            Action::requeue(left.max(SHORTEST))
+        }
+        None => Action::await_change(),
+    })
+}
