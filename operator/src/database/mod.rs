@@ -2,6 +2,7 @@
 
 mod declare;
 mod ports;
+mod requests;
 
 use std::{
     collections::HashMap,
@@ -10,12 +11,15 @@ use std::{
 
 use package_broker_core::{
     domain::keyring::KeyRing,
-    ports::database::{DatabaseError, PackageStore, RepositoryStore, Revision},
+    ports::database::{
+        DatabaseError, PackageStore, RepositoryStore, Revision, SyncRequest, SyncRequestStore,
+    },
 };
 use package_broker_drivers::database::postgres::{Options, OptionsError, Postgres};
 use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use self::declare::{Declared, RepositoryState, Wanted, digest};
+use self::requests::AbortOnDrop;
 
 /// Connections to the database of one broker, at most.
 const CONNECTIONS: u32 = 2;
@@ -70,6 +74,8 @@ pub(crate) struct Opened {
     postgres: Arc<Postgres>,
     keys: KeyRing,
     declared: Mutex<Option<Declared>>,
+    /// Listens for requests of syncs for as long as this is open.
+    _listening: AbortOnDrop,
     records: Mutex<Option<(Revision, Arc<Records>)>>,
 }
 
@@ -88,7 +94,8 @@ pub(crate) enum Schema {
 }
 
 impl Databases {
-    /// The database of a broker. It is opened anew when something else leads to it; nothing is asked of it yet.
+    /// The database of a broker. It is opened anew when something else leads to it; nothing is asked of it yet. `asked`
+    /// is called when somebody asks for a sync in it.
     ///
     /// # Errors
     /// As for [`Access::options`].
@@ -97,6 +104,7 @@ impl Databases {
         key: &Key,
         access: &Access,
         keys: &KeyRing,
+        asked: impl Fn() + Send + 'static,
     ) -> Result<Arc<Opened>, OptionsError> {
         let digest = access.digest(keys);
         let mut open = self.lock();
@@ -105,9 +113,11 @@ impl Databases {
         {
             return Ok(Arc::clone(known));
         }
+        let options = access.options()?;
         let opened = Arc::new(Opened {
             access: digest,
-            postgres: Arc::new(Postgres::connect(&access.options()?)),
+            postgres: Arc::new(Postgres::connect(&options)),
+            _listening: requests::listen(options, asked),
             keys: keys.clone(),
             declared: Mutex::default(),
             records: Mutex::default(),
@@ -174,6 +184,22 @@ impl Opened {
         let records = Arc::new(records.collect::<Records>());
         *self.records_lock() = Some((now, Arc::clone(&records)));
         Ok(records)
+    }
+
+    /// Syncs that somebody asked for.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the server does not answer.
+    pub(crate) async fn requests(&self) -> Result<Vec<SyncRequest>, DatabaseError> {
+        self.postgres.sync_requests().await
+    }
+
+    /// A request is met.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the server does not answer.
+    pub(crate) async fn met(&self, request: &SyncRequest) -> Result<(), DatabaseError> {
+        self.postgres.forget_sync_request(request).await
     }
 
     fn records_lock(&self) -> MutexGuard<'_, Option<(Revision, Arc<Records>)>> {

@@ -48,7 +48,9 @@ pub(super) async fn declare(
     context: &Context,
 ) -> Result<Rows, ReconcileError> {
     let key = (broker.namespace().unwrap_or_default(), broker.name_any());
-    let opened = match context.databases.open(&key, access, keys) {
+    let (syncs, (namespace, name)) = (context.look_at_syncs.clone(), key.clone());
+    let asked = move || syncs.look_at(&name, &namespace);
+    let opened = match context.databases.open(&key, access, keys, asked) {
         Ok(opened) => opened,
         Err(error) => return Ok(Rows::Failed(error.to_string())),
     };

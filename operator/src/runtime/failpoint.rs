@@ -26,6 +26,7 @@ const ALL: &[&str] = &[
     "broker.told",
     "syncs.dereferenced",
     "syncs.begun",
+    "syncs.request-met",
     "syncs.superseded",
     "repository.dereferenced",
     "repository.status-written",

@@ -1,12 +1,9 @@
 //! Makes the Jobs of syncs, and passes on what is known.
 
-use std::sync::Arc;
-
-use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
-use super::{MOST, job, plan::Plan};
+use super::{MOST, dereference::Found, job, plan::Plan};
 use crate::{
     context::Context,
     error::ReconcileError,
@@ -18,10 +15,17 @@ use crate::{
 pub(super) async fn apply(
     broker: &PackageBroker,
     plan: &Plan,
-    superseded: &[Arc<Job>],
+    found: &Found,
     context: &Context,
 ) -> Result<(), ReconcileError> {
-    for job in superseded {
+    let of = (broker.namespace().unwrap_or_default(), broker.name_any());
+    if let Some(opened) = context.databases.known(&of) {
+        for request in &found.met {
+            opened.met(request).await?;
+            reach("syncs.request-met");
+        }
+    }
+    for job in &found.superseded {
         jobs::delete(&context.client, job).await?;
         reach("syncs.superseded");
     }

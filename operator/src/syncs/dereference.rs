@@ -2,14 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Resource, ResourceExt};
+use package_broker_core::ports::database::SyncRequest;
 use package_broker_crds::{PackageBroker, Repository};
 
 use super::{
     MOST,
-    past::{Past, REPOSITORY, Report},
+    past::{Past, RECORDED, REPOSITORY, Report},
 };
 use crate::{
     children::INSTANCE,
@@ -28,6 +28,8 @@ pub(super) struct Found {
     pub(super) running: usize,
     /// Sync Jobs that say nothing any more: a later one has ended.
     pub(super) superseded: Vec<Arc<Job>>,
+    /// Requests in the database that Jobs meet, which are there already.
+    pub(super) met: Vec<SyncRequest>,
 }
 
 /// What is known of a repository that is declared.
@@ -40,7 +42,8 @@ pub(super) struct Known {
     /// The Job that is still to end.
     pub(super) running: Option<String>,
     pub(super) is_stored: bool,
-    pub(super) recorded: Option<Timestamp>,
+    /// The number of a request in the database.
+    pub(super) recorded: Option<i64>,
 }
 
 /// Looks it up; nothing if nothing is declared.
@@ -56,8 +59,10 @@ pub(super) async fn dereference(
         return Ok(None);
     };
     let records = opened.records().await?;
+    let requests = opened.requests().await?;
     let jobs = jobs_of(&key, context);
     let mut found = Found {
+        met: met(&requests, &jobs),
         running: running(&key, &jobs, context),
         ..Found::default()
     };
@@ -78,7 +83,10 @@ pub(super) async fn dereference(
             past,
             running: running.map(|job| job.name_any()),
             is_stored: records.get(&name).copied().unwrap_or_default(),
-            recorded: None,
+            recorded: requests
+                .iter()
+                .find(|request| request.repository.as_str() == name)
+                .map(|request| request.number),
             repository,
         });
     }
@@ -109,6 +117,18 @@ fn running(key: &(String, String), jobs: &[Arc<Job>], context: &Context) -> usiz
         .iter()
         .filter(|job| jobs::progress(job) == Progress::Running);
     here.count() + seen.count()
+}
+
+/// Requests for which there is a Job.
+fn met(requests: &[SyncRequest], jobs: &[Arc<Job>]) -> Vec<SyncRequest> {
+    let is_met = |request: &&SyncRequest| {
+        jobs.iter().any(|job| {
+            let of = job.labels().get(REPOSITORY).map(String::as_str);
+            let number = job.annotations().get(RECORDED).map(String::as_str);
+            of == Some(request.repository.as_str()) && number == Some(&*request.number.to_string())
+        })
+    };
+    requests.iter().filter(is_met).cloned().collect()
 }
 
 /// The Jobs of a repository that matter.

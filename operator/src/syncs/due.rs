@@ -32,8 +32,8 @@ pub(super) struct Facts<'a> {
     pub(super) is_running: bool,
     /// Whether the database has what a sync has read.
     pub(super) is_stored: bool,
-    /// When somebody recorded in the database that it should be synced.
-    pub(super) recorded: Option<Timestamp>,
+    /// The number of a request in the database.
+    pub(super) recorded: Option<i64>,
 }
 
 /// When the next sync is due.
@@ -47,7 +47,7 @@ pub(super) fn due(facts: Facts<'_>) -> Due {
     };
     let report = &past.report;
     let is_asked = !past.met(sync_request(facts.repository).as_deref())
-        || facts.recorded.is_some_and(|asked| asked > past.started);
+        || facts.recorded.is_some() && facts.recorded != past.recorded;
     if is_asked || !past.is_of(facts.state) {
         return Due::Now;
     }

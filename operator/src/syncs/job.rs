@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
 use super::{
-    past::{CREDENTIALS, FAILURES, GENERATION, REPOSITORY, REQUEST},
+    past::{CREDENTIALS, FAILURES, GENERATION, RECORDED, REPOSITORY, REQUEST},
     plan::Start,
 };
 use crate::{
@@ -35,6 +35,7 @@ pub(super) fn build(broker: &PackageBroker, image: &str, servers: &Servers, star
         annotation(GENERATION, start.state.generation.map(|n| n.to_string())),
         annotation(CREDENTIALS, start.state.credentials.clone()),
         annotation(REQUEST, start.request.clone()),
+        annotation(RECORDED, start.recorded.map(|n| n.to_string())),
         annotation(
             FAILURES,
             (start.failures > 0).then(|| start.failures.to_string()),

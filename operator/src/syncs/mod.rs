@@ -66,7 +66,7 @@ pub(crate) async fn reconcile(
     reach("syncs.dereferenced");
     let now = Timestamp::now();
     let plan = plan::plan(&broker, &found, now);
-    apply::apply(&broker, &plan, &found.superseded, &context).await?;
+    apply::apply(&broker, &plan, &found, &context).await?;
     apply::tell(&broker, plan.live, &context);
     context.backoffs.succeeded_at(WORK, broker.as_ref());
     Ok(match plan.next {

@@ -27,6 +27,9 @@ pub(super) const REQUEST: &str = "package.broker/sync-request";
 /// The annotation with the number of failures before.
 pub(super) const FAILURES: &str = "package.broker/failures";
 
+/// The annotation with the number of the request in the database that is met.
+pub(super) const RECORDED: &str = "package.broker/recorded-request";
+
 /// What a sync says at its end: the JSON line of `package-broker sync`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -83,6 +86,8 @@ pub(super) struct Past {
     pub(super) state: Option<RepositoryState>,
     /// The request that it meets.
     pub(super) request: Met,
+    /// The request in the database that it meets.
+    pub(super) recorded: Option<i64>,
     /// What came of it.
     pub(super) report: Arc<Report>,
     /// Failures in a row, with this one.
@@ -110,6 +115,9 @@ impl Past {
                 credentials: annotations.get(CREDENTIALS).cloned(),
             }),
             request: Met::Known(annotations.get(REQUEST).cloned()),
+            recorded: annotations
+                .get(RECORDED)
+                .and_then(|number| number.parse().ok()),
             failures: if report.error.is_some() {
                 before + 1
             } else {
@@ -144,6 +152,7 @@ impl Past {
             ended: started,
             state: None,
             request: Met::Forgotten,
+            recorded: None,
             report: Arc::new(report),
             failures: u32::try_from(failures).unwrap_or_default(),
         })

@@ -35,6 +35,8 @@ pub(super) struct Start {
     pub(super) state: RepositoryState,
     /// What asked for it besides the interval.
     pub(super) request: Option<String>,
+    /// The request in the database that it meets.
+    pub(super) recorded: Option<i64>,
     /// Failures in a row before it.
     pub(super) failures: u32,
     /// When the one before it began.
@@ -94,6 +96,7 @@ fn start(known: &Known) -> Start {
         repository: Arc::clone(&known.repository),
         state: known.state.clone(),
         request: sync_request(&known.repository),
+        recorded: known.recorded,
         // Whatever failed before failed under other settings.
         failures: past
             .filter(|past| past.is_of(&known.state))

@@ -58,6 +58,7 @@ fn past(ago: i64) -> Past {
         ended: at(-ago),
         state: Some(state(2)),
         request: Met::Known(None),
+        recorded: None,
         report: Arc::new(Report::default()),
         failures: 0,
     }
@@ -129,12 +130,15 @@ fn a_repository_is_synced_when_it_is_due() {
         "the request is met"
     );
     assert!(
-        with(&|known| known.recorded = Some(at(-5))),
+        with(&|known| known.recorded = Some(7)),
         "asked for in the database"
     );
     assert!(
-        !with(&|known| known.recorded = Some(at(-20))),
-        "asked for before"
+        !with(&|known| {
+            known.recorded = Some(7);
+            known.past.as_mut().unwrap().recorded = Some(7);
+        }),
+        "that is met"
     );
     assert!(
         !with(&|known| {
@@ -181,7 +185,7 @@ fn no_more_run_at_once_than_the_broker_allows() {
             known("d", Some(past(7000))),
         ],
         running: 1,
-        superseded: Vec::new(),
+        ..Found::default()
     };
     let names = |found: &Found| -> Vec<String> {
         let plan = plan(&broker(3), found, at(0));

@@ -28,6 +28,7 @@ pub trait Database:
     + TokenStore
     + ArchiveStore
     + ClaimStore
+    + SyncRequestStore
     + DeclaredStore
     + AuditStore
     + Pooled
@@ -40,6 +41,7 @@ impl<T> Database for T where
         + TokenStore
         + ArchiveStore
         + ClaimStore
+        + SyncRequestStore
         + DeclaredStore
         + AuditStore
         + Pooled
@@ -439,6 +441,28 @@ pub trait ClaimStore: Send + Sync {
 
     /// Ends a claim. Ending one that is over is no error.
     async fn release(&self, fence: Fence) -> Result<(), DatabaseError>;
+}
+
+/// Syncs that somebody asked for, of whoever decides when syncs are. What is asked for again is one request, the last.
+#[async_trait]
+pub trait SyncRequestStore: Send + Sync {
+    /// Asks for a sync of a repository. Whether it is declared is not looked at.
+    async fn request_sync(&self, repository: &RepositoryName) -> Result<(), DatabaseError>;
+
+    /// Every request, the oldest first.
+    async fn sync_requests(&self) -> Result<Vec<SyncRequest>, DatabaseError>;
+
+    /// Removes a request that is met. One that was made again meanwhile stays.
+    async fn forget_sync_request(&self, request: &SyncRequest) -> Result<(), DatabaseError>;
+}
+
+/// A sync that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// Of which repository.
+    pub repository: RepositoryName,
+    /// Names the request; never used again for another one in the same database.
+    pub number: i64,
 }
 
 /// Names one claim; never used again for another.

@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod keys;
 mod migrate;
+mod request_sync;
 mod run;
 mod serve;
 mod server;
@@ -15,6 +16,7 @@ mod sync;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use package_broker_core::domain::names::RepositoryName;
 
 /// A private Composer (PHP) package registry.
 #[derive(Parser)]
@@ -34,6 +36,8 @@ enum Command {
     Serve(serve::Args),
     /// Syncs one repository that is declared in a shared database, and reports in one line of JSON.
     Sync(sync::Args),
+    /// Asks the operator to sync one repository, as its annotation does; for processes that reach the database only.
+    RequestSync(request_sync::Args),
     /// Makes the tables of a shared database, or brings them up to this release.
     Migrate(migrate::Args),
     /// Makes keys for the credentials of repositories, and changes which one encrypts them.
@@ -55,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Apply(args) => done(apply::main(&args)),
         Command::Serve(args) => done(serve::main(&args)),
         Command::Sync(args) => sync::main(&args),
+        Command::RequestSync(args) => done(request_sync::main(&args)),
         Command::Migrate(args) => done(migrate::main(&args)),
         Command::Keys(args) => done(keys::main(&args)),
         Command::Config(args) => done(config::main(&args)),
@@ -76,6 +81,15 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .worker_threads(workers)
         .enable_all()
         .build()
+}
+
+/// That there is no such repository, with those that there are.
+fn not_declared<'a>(name: &str, declared: impl Iterator<Item = &'a RepositoryName>) -> String {
+    let names: Vec<&str> = declared.map(RepositoryName::as_str).collect();
+    format!(
+        "no repository \"{name}\" is declared; there are: {}",
+        names.join(", ")
+    )
 }
 
 /// Columns as wide as their widest cell, three blanks apart.

@@ -193,13 +193,9 @@ async fn find(replica: &Replica, name: &str) -> anyhow::Result<Arc<Repository>> 
     if let Some(repository) = installation.repository(&RepositoryName::new(name)) {
         return Ok(Arc::clone(repository));
     }
-    let names: Vec<&str> = installation
-        .repositories()
-        .iter()
-        .map(|repository| repository.name.as_str())
-        .collect();
+    let declared = installation.repositories().iter();
     bail!(
-        "no repository \"{name}\" is declared; there are: {}",
-        names.join(", ")
+        "{}",
+        super::not_declared(name, declared.map(|repository| &repository.name))
     )
 }

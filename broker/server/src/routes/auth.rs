@@ -1,6 +1,10 @@
 //! Who asks: the one place where a request becomes a grant.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -21,7 +25,13 @@ pub(super) async fn authenticate(
     client: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Arc<Grant>, Problem> {
-    match grant(app, headers) {
+    let asked = Instant::now();
+    let mut found = grant(app, headers);
+    // Whoever declared it may have sent the client here at once.
+    if matches!(found, Err(Refusal::Unknown)) && app.looked_since(asked).await {
+        found = grant(app, headers);
+    }
+    match found {
         Ok(grant) => Ok(grant),
         Err(Refusal::Missing) => Err(Refusal::Missing.into()),
         Err(refusal) => Err(slowed_down(refusal, client, app).await),

@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -58,7 +58,12 @@ pub(crate) struct App {
     /// What the manifests in force say of themselves.
     pub(crate) declared: ArcSwap<InForce>,
     kept_waiting: Semaphore,
+    /// Held by whoever looks at the database because of a request.
+    looking: tokio::sync::Mutex<()>,
 }
+
+/// The shortest time between two looks at the database because of requests: those who guess tokens must not wear it out.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 impl App {
     /// What handlers share, before any manifest is in force. Where other processes write into the same database,
@@ -74,6 +79,7 @@ impl App {
             manifests_in_force: AtomicBool::new(false),
             declared: ArcSwap::default(),
             kept_waiting: Semaphore::new(auth::MAX_KEPT_WAITING),
+            looking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -84,6 +90,21 @@ impl App {
         }
         let bound = self.stale_after?;
         (self.broker.follower.age() > bound).then_some("the database does not answer")
+    }
+
+    /// Takes over what other processes have changed until `moment`, one look for all who wait. `false` where nobody else
+    /// changes anything, and where the database does not answer.
+    async fn looked_since(&self, moment: Instant) -> bool {
+        if self.stale_after.is_none() {
+            return false;
+        }
+        let follower = &self.broker.follower;
+        let _turn = self.looking.lock().await;
+        if follower.age() < moment.elapsed() {
+            return true;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS.saturating_sub(follower.age())).await;
+        follower.look().await.is_ok()
     }
 
     /// From now on clients are, or are not, sent to the storage for archives.

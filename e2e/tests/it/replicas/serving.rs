@@ -99,6 +99,28 @@ fn follow_every_change(installation: &Installation) {
     }
 }
 
+/// Whoever declared a token may use it at once, with every replica: none has to be told of it first.
+#[test]
+fn a_token_is_taken_from_the_moment_it_is_declared() {
+    let installation = Installation::without_redis();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    installation.apply(&with_upstream(&upstream), URL);
+    installation.sync("team");
+    let replica = installation.serve("one");
+    ready(&replica);
+    for number in 0..20 {
+        let name = format!("fresh{number}");
+        installation.sql(&format!(
+            "INSERT INTO tokens SELECT '{name}', sha256('{}'::bytea), scope, expires_at, floor_stamp FROM tokens WHERE name = 'all'; \
+             UPDATE clock SET tokens = tokens + 1",
+            secret(&name)
+        ));
+        assert_eq!(ask(&replica, &name, "/packages.json").status, 200, "{name}");
+    }
+    assert_eq!(ask(&replica, "nobody", "/packages.json").status, 401);
+}
+
 #[test]
 fn an_archive_fetched_by_one_is_served_by_all() {
     let installation = Installation::new();

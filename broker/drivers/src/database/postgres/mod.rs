@@ -20,6 +20,7 @@ mod open;
 mod package;
 mod publish;
 mod repository;
+mod request;
 mod root;
 mod rows;
 mod token;
@@ -34,7 +35,10 @@ use sqlx::{PgConnection, PgPool};
 
 use self::fault::Fault;
 pub(crate) use self::fault::advice;
-pub use self::open::{Options, OptionsError};
+pub use self::{
+    open::{Options, OptionsError},
+    request::Requests,
+};
 use super::connections;
 
 /// How long a call may take, with everything in it: a server that is paused, or a host that is gone, sends nothing that

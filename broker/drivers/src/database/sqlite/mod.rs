@@ -18,6 +18,7 @@ mod open;
 mod package;
 mod publish;
 mod repository;
+mod request;
 mod root;
 mod rows;
 mod token;
@@ -40,6 +41,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     claims: Arc<claim::Claims>,
+    requests: Arc<request::Requests>,
 }
 
 impl Sqlite {

@@ -73,6 +73,7 @@ impl Sqlite {
                 .connect_lazy_with(write),
             readers: pool(READERS).connect_lazy_with(read),
             claims: Arc::default(),
+            requests: Arc::default(),
         };
         database.migrate().await?;
         Ok(database)
@@ -95,6 +96,7 @@ impl Sqlite {
             writer: readers.clone(),
             readers,
             claims: Arc::default(),
+            requests: Arc::default(),
         };
         database.check_schema().await?;
         Ok(database)

@@ -9,6 +9,7 @@ mod packages;
 mod postgres;
 mod published;
 mod records;
+mod requests;
 mod restart;
 mod revisions;
 mod sqlite;
@@ -157,6 +158,7 @@ macro_rules! every_promise {
             audit::the_oldest_records_expire_first,
             audit::writers_at_once_lose_nothing,
             claims::a_claim_ends_with_its_lease,
+            requests::requests_stay_until_they_are_met,
             claims::one_at_a_time_has_a_claim,
             claims::what_is_written_under_a_lost_claim_is_refused,
             declared::a_generation_never_comes_back,
