@@ -11,7 +11,7 @@ pub(crate) mod urls;
 
 pub use cron::CronExpression;
 pub use measures::{DurationString, InvalidText, Quantity};
-pub use names::{Cidr, ObjectName, PackagePattern, SecretKey};
+pub use names::{AnnotationValue, Cidr, LabelValue, ObjectName, PackagePattern, SecretKey};
 
 use serde_json::{Value, json};
 

@@ -85,6 +85,10 @@ impl Structure {
                 format!("has more than {limit} items"),
                 "merge or remove some".to_owned(),
             ),
+            ValidationErrorKind::MaxProperties { limit } => one(
+                format!("has more than {limit} entries"),
+                "remove some".to_owned(),
+            ),
             ValidationErrorKind::Format { format } if format == "date-time" => one(
                 "is not a time in RFC 3339".to_owned(),
                 "write for instance 2027-01-31T00:00:00Z".to_owned(),

@@ -19,6 +19,7 @@ mod leader;
 mod manifests;
 mod mistakes;
 mod mistakes_on_servers;
+mod rotation;
 mod rules;
 mod servers;
 mod support;

@@ -295,6 +295,14 @@ fn of_tokens() -> Vec<Mistake> {
             "Expired",
             &["spec.expiresAt has passed", "set a later time"],
         ),
+        mistake(
+            with(
+                token("t-template"),
+                &json!({"secret": {"template": {"labels": {"a b": "x"}}}}),
+            ),
+            "InvalidSpec",
+            &["spec.secret.template.labels[\"a b\"]: is not a key"],
+        ),
     ]
 }
 
