@@ -21,7 +21,8 @@ pub mod validation;
 mod yaml;
 
 pub use access_token::{
-    AccessToken, AccessTokenSpec, ExistingSecretRef, Permission, TokenScopes, TokenSecret,
+    AccessToken, AccessTokenSpec, CreationPolicy, ExistingSecretRef, Permission, SecretTemplate,
+    TokenRotation, TokenScopes, TokenSecret,
 };
 pub use common::{BrokerRef, SecretRef};
 pub use definitions::{API_VERSION, GROUP, VERSION, definitions, render};
@@ -38,10 +39,10 @@ pub use servers::{
     CaSecretRef, Database, RedisServer, S3, SharedCache, SslMode, Storage, UrlSecretRef,
 };
 pub use status::{
-    AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT, Reason,
-    RepositoryStatus, SYNC_REQUESTED_AT,
+    AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT,
+    ROTATE_REQUESTED_AT, Reason, RepositoryStatus, SYNC_REQUESTED_AT,
 };
 pub use text::{
-    Cidr, CronExpression, DurationString, Hostname, InvalidText, ObjectName, PackagePattern,
-    Quantity, SecretKey,
+    AnnotationValue, Cidr, CronExpression, DurationString, Hostname, InvalidText, LabelValue,
+    ObjectName, PackagePattern, Quantity, SecretKey,
 };

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub const SYNC_REQUESTED_AT: &str = "package.broker/sync-requested-at";
 /// Has an object looked at again when its value changes; a Repository is synced too. What `flux reconcile` sets.
 pub const RECONCILE_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
+/// Has a token replaced by a new one at once when its value changes; the one before it stops at once too.
+pub const ROTATE_REQUESTED_AT: &str = "package.broker/rotate-requested-at";
 
 /// Types of conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -261,4 +263,28 @@ pub struct AccessTokenStatus {
     /// The first 8 digits of the token's SHA-256: enough to tell it from others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+
+    /// When the token was made, or first seen where somebody else put it into the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Time>,
+
+    /// When the token stops working.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+
+    /// When a token was last replaced, by rotation or because somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Time>,
+
+    /// When the token is replaced by a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation_time: Option<Time>,
+
+    /// Until when the token before this one is valid too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_valid_until: Option<Time>,
+
+    /// The last value of the annotation that asks for a new token, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_rotate_at: Option<String>,
 }

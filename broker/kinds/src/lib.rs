@@ -7,6 +7,7 @@ pub mod auth;
 pub mod credentials;
 pub mod declared;
 pub mod egress;
+pub mod lifetime;
 mod mapping;
 mod pem;
 pub mod schedule;

@@ -7,7 +7,7 @@ mod installation;
 mod listen;
 mod logging;
 mod manifests;
-
+mod renewal;
 mod replica;
 mod routes;
 mod running;

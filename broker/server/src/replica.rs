@@ -19,7 +19,7 @@ use crate::{
     installation::{self, SourceSettings},
     manifests::Desired,
     settings::Process,
-    tokens,
+    tokens::{self, Tokens},
 };
 
 /// How long after a failure what is declared is put in force again.
@@ -139,13 +139,18 @@ impl Replica {
         };
         self.engine.check(&desired.broker)?;
         let data = self.engine.data();
+        let Tokens { records, next } = tokens::declared(desired, data, DistUrls::new(url).base())?;
         let wanted = declared::Wanted {
             broker: &desired.broker,
             repositories: installation::repositories(desired),
-            tokens: tokens::declared(desired, data, DistUrls::new(url).base())?,
+            tokens: records,
         };
         let redeclared = declared::declare(self.broker(), &self.declared, wanted).await?;
         tokens::remove_others(desired, data)?;
+        if let Some(next) = next {
+            // Nobody stays here who would do it.
+            tracing::info!(%next, "a token is to be rotated, or one before it to be forgotten: run apply again then");
+        }
         Ok(Declared {
             changed: redeclared.changed.len(),
             removed: redeclared.removed.len(),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::bail;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use package_broker_core::{
     domain::{
@@ -20,6 +21,7 @@ use package_broker_core::{
     sync::schedule::Scheduler,
 };
 use package_broker_crds::SYNC_REQUESTED_AT;
+use package_broker_kinds::lifetime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -28,8 +30,9 @@ use crate::{
     installation::{self, SourceSettings},
     listen::Addresses,
     manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
+    renewal::Renewal,
     routes::{Declared, DeclaredToken, InForce, SyncRequest},
-    tokens,
+    tokens::{self, Tokens},
 };
 
 /// The first wait before manifests are tried again that could not be put in force; it doubles with each further one.
@@ -42,6 +45,7 @@ pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) scheduler: Scheduler,
     addresses: Addresses,
+    renewal: Renewal,
 }
 
 impl Running {
@@ -63,6 +67,7 @@ impl Running {
             engine,
             scheduler,
             addresses,
+            renewal: Renewal::default(),
         })
     }
 
@@ -82,13 +87,17 @@ impl Running {
         let installation =
             package_broker_kinds::installation(spec, repositories, &self.addresses.url());
         let data = self.engine.data();
-        let tokens = tokens::declared(desired, data, installation.urls().base())?;
+        let Tokens {
+            records: tokens,
+            next,
+        } = tokens::declared(desired, data, installation.urls().base())?;
         let in_force = self.in_force(desired, &tokens);
         broker.tokens.restrict(&tokens).await?;
         let configured = self.engine.configure(spec)?;
         let installation = broker.repositories.install(installation).await?;
         broker.tokens.replace(tokens).await?;
         tokens::remove_others(desired, data)?;
+        self.renewal.set(next);
         self.scheduler.install(&installation, configured.anew);
         self.take_requests(in_force);
         broker
@@ -98,6 +107,35 @@ impl Running {
         self.engine.app.health.installed();
         self.note(None).await;
         Ok(())
+    }
+
+    /// Looks at the tokens again that manifests in force declare, as it is time for one of them.
+    async fn renew(&self, desired: &Desired) -> anyhow::Result<()> {
+        let broker = &self.engine.app.broker;
+        let installation = broker.catalog.installation();
+        let base = installation.urls().base();
+        let Tokens { records, next } = tokens::declared(desired, self.engine.data(), base)?;
+        let in_force = self.in_force(desired, &records);
+        broker.tokens.restrict(&records).await?;
+        broker.tokens.replace(records).await?;
+        self.take_requests(in_force);
+        self.renewal.set(next);
+        Ok(())
+    }
+
+    /// Waits for a change of the files. Meanwhile, tokens of the manifests in force are renewed as it is time for them.
+    async fn changed(&self, watcher: &mut Watcher, desired: &Desired) {
+        loop {
+            tokio::select! {
+                () = watcher.changed() => return,
+                () = self.renewal.due() => {}
+            }
+            if let Err(error) = self.renew(desired).await {
+                let error = format!("{error:#}");
+                tracing::error!(error, retry_in = ?LONGEST_RETRY, "tokens could not be renewed");
+                self.renewal.set(Some(Timestamp::now() + LONGEST_RETRY));
+            }
+        }
     }
 
     /// What the manifests say of themselves. A request that was seen before goes on to be the same one.
@@ -177,12 +215,18 @@ impl Running {
 
     /// Takes up changes of the files. A mistake in them is told and changes nothing; what could not be put in force is
     /// tried again.
-    pub(crate) async fn follow(&self, files: &[PathBuf], mut watcher: Watcher, good: Manifests) {
+    pub(crate) async fn follow(
+        &self,
+        files: &[PathBuf],
+        mut watcher: Watcher,
+        good: Manifests,
+        mut in_force: Desired,
+    ) {
         let mut good = Arc::new(good);
         let mut retry: Option<Duration> = None;
         loop {
             match retry {
-                None => watcher.changed().await,
+                None => self.changed(&mut watcher, &in_force).await,
                 Some(pause) => {
                     let _ = tokio::time::timeout(pause, watcher.changed()).await;
                 }
@@ -201,7 +245,7 @@ impl Running {
             };
             match self.apply(&desired).await {
                 Ok(()) => {
-                    good = Arc::new(manifests);
+                    (good, in_force) = (Arc::new(manifests), desired);
                     retry = None;
                     tracing::info!("the changed manifests are in force");
                 }
@@ -238,9 +282,15 @@ fn tell_of_others(desired: &Desired) {
             "fields of the PackageBroker that have no effect outside of a cluster"
         );
     }
-    for (token, _) in &desired.tokens {
+    for (token, brought) in &desired.tokens {
+        let name = token.metadata.name.as_deref().unwrap_or_default();
+        if brought.is_some() && lifetime::request(token).is_some() {
+            tracing::warn!(
+                token = name,
+                "package.broker/rotate-requested-at has no effect on a token of your own: put another one into its Secret"
+            );
+        }
         if token.spec.secret.is_some() {
-            let name = token.metadata.name.as_deref().unwrap_or_default();
             tracing::warn!(
                 token = name,
                 "spec.secret has no effect outside of a cluster: the token is in a file"

@@ -12,7 +12,9 @@ pub(crate) mod urls;
 
 pub use cron::CronExpression;
 pub use measures::{DurationString, InvalidText, Quantity};
-pub use names::{Cidr, Hostname, ObjectName, PackagePattern, SecretKey};
+pub use names::{
+    AnnotationValue, Cidr, Hostname, LabelValue, ObjectName, PackagePattern, SecretKey,
+};
 
 use serde_json::{Value, json};
 

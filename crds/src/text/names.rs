@@ -93,6 +93,28 @@ text_schema!(
     )]
 );
 
+plain_text! {
+    /// The value of a label.
+    LabelValue
+}
+
+text_schema!(
+    LabelValue,
+    63,
+    [quoting_rule(
+        "self.matches('^([a-zA-Z0-9]([-._a-zA-Z0-9]*[a-zA-Z0-9])?)?$')",
+        "the value of a label",
+        "use letters, digits, -, _ and ., or make it an annotation",
+    )]
+);
+
+plain_text! {
+    /// The value of an annotation: any text.
+    AnnotationValue
+}
+
+text_schema!(AnnotationValue, 4096, Vec::<serde_json::Value>::new());
+
 impl Default for SecretKey {
     /// The key of a Secret that holds a token and nothing else.
     fn default() -> Self {

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod backing;
 mod chart;
 mod embedded;
 mod healing;
@@ -17,6 +18,8 @@ mod kstatus;
 mod leader;
 mod manifests;
 mod mistakes;
+mod mistakes_on_servers;
+mod rotation;
 mod rules;
 mod servers;
 mod support;

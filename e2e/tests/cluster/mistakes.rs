@@ -5,12 +5,14 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
+    backing::Servers,
     manifests::{broker, repository, token, with},
+    mistakes_on_servers::of_servers,
     support::{Kube, Team, git_server},
 };
 
 /// An object with a mistake, what else it needs, and what is said of it.
-struct Mistake {
+pub(super) struct Mistake {
     object: Value,
     also: Vec<Value>,
     reason: &'static str,
@@ -18,7 +20,11 @@ struct Mistake {
     said: &'static [&'static str],
 }
 
-fn mistake(object: Value, reason: &'static str, said: &'static [&'static str]) -> Mistake {
+pub(super) fn mistake(
+    object: Value,
+    reason: &'static str,
+    said: &'static [&'static str],
+) -> Mistake {
     Mistake {
         object,
         also: Vec::new(),
@@ -28,7 +34,7 @@ fn mistake(object: Value, reason: &'static str, said: &'static [&'static str]) -
 }
 
 /// The same with a Secret.
-fn with_secret(mistake: Mistake, name: &str, data: &[(&str, &str)]) -> Mistake {
+pub(super) fn with_secret(mistake: Mistake, name: &str, data: &[(&str, &str)]) -> Mistake {
     let data: serde_json::Map<String, Value> = data
         .iter()
         .map(|(key, value)| ((*key).to_owned(), STANDARD.encode(value).into()))
@@ -289,6 +295,14 @@ fn of_tokens() -> Vec<Mistake> {
             "Expired",
             &["spec.expiresAt has passed", "set a later time"],
         ),
+        mistake(
+            with(
+                token("t-template"),
+                &json!({"secret": {"template": {"labels": {"a b": "x"}}}}),
+            ),
+            "InvalidSpec",
+            &["spec.secret.template.labels[\"a b\"]: is not a key"],
+        ),
     ]
 }
 
@@ -349,8 +363,11 @@ fn each_mistake_is_told_with_its_fix() {
     let mut mistakes = of_repositories(server.server().url().as_str());
     mistakes.extend(of_tokens());
     mistakes.extend(of_brokers());
-    assert!(mistakes.len() >= 28, "{}", mistakes.len());
-    let mut documents = vec![broker(), strict, token("good")];
+    let servers = Servers::start();
+    mistakes.extend(of_servers(&servers));
+    assert!(mistakes.len() >= 40, "{}", mistakes.len());
+    let mut documents = servers.secrets();
+    documents.extend([broker(), strict, token("good")]);
     for mistake in &mistakes {
         documents.extend(mistake.also.clone());
         documents.push(mistake.object.clone());

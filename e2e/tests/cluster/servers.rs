@@ -2,79 +2,20 @@
 
 use std::{thread, time::Duration};
 
-use package_broker_e2e::{garage::Garage, place::Place, postgres::Postgres, redis::Redis};
 use serde_json::{Value, json};
 
 use super::{
+    backing::Servers,
     installs::{Sources, new_version, project},
-    manifests::{broker, token, with},
+    manifests::token,
     support::{Kube, Team},
 };
-
-/// Servers beside the pods of a cluster.
-pub(crate) struct Servers {
-    pub(crate) postgres: Postgres,
-    garage: Garage,
-    redis: Redis,
-    database: [String; 3],
-}
-
-impl Servers {
-    pub(crate) fn start() -> Self {
-        let place = Place::node(&std::env::var("E2E_CLUSTER").unwrap()).unwrap();
-        let postgres = Postgres::start_at(place.clone()).unwrap();
-        Self {
-            database: postgres.owned_database().unwrap(),
-            postgres,
-            garage: Garage::start_at(&place).unwrap(),
-            redis: Redis::start_at(&place).unwrap(),
-        }
-    }
-
-    /// The name of the database.
-    pub(crate) fn database(&self) -> &str {
-        &self.database[0]
-    }
-
-    /// The Secrets that lead to them.
-    pub(crate) fn secrets(&self) -> Vec<Value> {
-        let [_, owner, password] = &self.database;
-        let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
-        vec![
-            secret("database", json!({"username": owner, "password": password})),
-            secret(
-                "bucket",
-                json!({"accessKeyId": Garage::KEY, "secretAccessKey": Garage::SECRET}),
-            ),
-            secret("redis", json!({"url": self.redis.url()})),
-        ]
-    }
-
-    /// A broker on them.
-    pub(crate) fn broker(&self) -> Value {
-        with(
-            broker(),
-            &json!({
-                "database": {
-                    "host": self.postgres.place().address(), "port": self.postgres.port(), "name": self.database(),
-                    "sslMode": "disable", "credentialsSecretRef": {"name": "database"},
-                },
-                "storage": {"s3": {
-                    "bucket": Garage::BUCKET, "endpoint": self.garage.endpoint(), "prefix": "php",
-                    "credentialsSecretRef": {"name": "bucket"},
-                }},
-                "cache": {"redis": {"secretRef": {"name": "redis"}}},
-            }),
-        )
-    }
-}
 
 const INSTALL: &str = "composer install --no-interaction --no-progress 2>&1\n";
 
 #[test]
 fn a_registry_on_servers_serves_upgrades_and_outlives_its_database() {
-    let kube = Kube::get();
-    let team = kube.namespace("servers");
+    let team = Kube::get().namespace("servers");
     let servers = Servers::start();
     let sources = Sources::of_debian(&["php-psr-log", "php-monolog"]);
     let mut documents = servers.secrets();
@@ -105,7 +46,7 @@ fn a_registry_on_servers_serves_upgrades_and_outlives_its_database() {
     );
     new_version(&team, &sources);
     team.check_kstatus().unwrap();
-    upgrade_under_load(kube, &team, &project);
+    upgrade_under_load(&team, &project);
     lose_the_database(&team, &servers, &sources, &project);
     team.check_kstatus().unwrap();
 }
@@ -122,7 +63,7 @@ fn status_of<'a>(object: &'a Value, type_: &str) -> &'a str {
 }
 
 /// Installs go on all the while that another release is rolled out, and that a pod dies: none fails.
-fn upgrade_under_load(kube: &Kube, team: &Team, project: &Value) {
+fn upgrade_under_load(team: &Team, project: &Value) {
     let script = "\
         installs=0; until [ -e /tmp/end ] || [ $installs -ge 200 ]; do \
           rm -rf vendor composer.lock /tmp/cache; \
@@ -172,7 +113,6 @@ fn upgrade_under_load(kube: &Kube, team: &Team, project: &Value) {
     .unwrap();
     team.wait_ready(&["packagebroker/main"]).unwrap();
     thread::sleep(Duration::from_secs(3));
-    let _ = kube;
     team.kubectl(&[
         "exec",
         "load",
@@ -215,9 +155,7 @@ fn serving(team: &Team) -> Vec<String> {
 fn lose_the_database(team: &Team, servers: &Servers, sources: &Sources, project: &Value) {
     let token = |team: &Team| team.get("secret", "ci").unwrap()["data"]["password"].clone();
     let before = token(team);
-    let [name, owner, _] = &servers.database;
-    let sql = |statement: &str| servers.postgres.sql("postgres", statement).unwrap();
-    sql(&format!("DROP DATABASE {name} WITH (FORCE)"));
+    servers.drop_database();
     Team::wait_for("the missing database to be told", || {
         let object = team.get("packagebroker", "main")?;
         Ok((status_of(&object, "DatabaseReady") == "False").then_some(()))
@@ -228,15 +166,14 @@ fn lose_the_database(team: &Team, servers: &Servers, sources: &Sources, project:
         team.kubectl(&["get", "package-broker", "--output=wide"])
             .unwrap()
     );
-    sql(&format!("CREATE DATABASE {name} OWNER {owner}"));
+    servers.create_database();
     team.wait_ready(&["packagebroker/main"]).unwrap();
     for object in sources.objects() {
         let (kind, name) = object.split_once('/').unwrap();
         Team::wait_for("a sync into the new database", || {
-            let synced = servers.postgres.sql(
-                servers.database(),
-                &format!("SELECT count(*) FROM packages WHERE repository = '{name}'"),
-            )?;
+            let synced = servers.sql(&format!(
+                "SELECT count(*) FROM packages WHERE repository = '{name}'"
+            ))?;
             Ok(
                 (synced == "1" && status_of(&team.get(kind, name)?, "Ready") == "True")
                     .then_some(()),

@@ -25,6 +25,7 @@ mod malformed;
 mod proxy;
 mod reload;
 mod replicas;
+mod rotation;
 mod routes;
 mod servers;
 mod status;

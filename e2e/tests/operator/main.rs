@@ -8,10 +8,12 @@
     reason = "a test that cannot go on should say where"
 )]
 
+#[path = "../cluster/backing.rs"]
+mod backing;
 mod faults;
+mod ground;
 #[path = "../cluster/kstatus.rs"]
 mod kstatus;
-#[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/manifests.rs"]
 mod manifests;
 mod process;

@@ -32,8 +32,8 @@ fn program() -> PathBuf {
     programs.find(|program| program.is_file()).unwrap()
 }
 
-/// The names of all places where the operator can be told to end.
-pub(crate) fn failpoints() -> Vec<String> {
+/// The names of all places where the operator can be told to end, each with the installations that it is reached in.
+pub(crate) fn failpoints() -> Vec<(String, String)> {
     let mut list = tethered(program());
     list.env("FAILPOINT", "list");
     let said = run(list, Duration::from_secs(20))
@@ -41,7 +41,10 @@ pub(crate) fn failpoints() -> Vec<String> {
         .success()
         .unwrap()
         .stdout;
-    said.lines().map(str::to_owned).collect()
+    let places = said.lines().filter_map(|line| line.split_once(' '));
+    places
+        .map(|(installation, name)| (installation.to_owned(), name.to_owned()))
+        .collect()
 }
 
 /// An operator that works alone, without a Lease.

@@ -17,7 +17,7 @@ pub(super) async fn apply(
     let Some(Wanted { secret, token }) = wanted else {
         let token = match valid {
             Valid::Present(present) => Ok(Some(present)),
-            Valid::Missing => Ok(None),
+            Valid::Missing(_) => Ok(None),
             Valid::Refused(refusal) => Err(refusal),
         };
         return Ok(Applied { token });

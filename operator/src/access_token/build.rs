@@ -2,22 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use package_broker_core::domain::token;
 use package_broker_crds::AccessToken;
 use package_broker_kinds::auth::{USERNAME, auth_json};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Token,
-    dereference::{Found, place},
+    dereference::Found,
+    issue::{Issue, issue},
+    owner,
+    record::{self, PREVIOUS},
     validate::Valid,
 };
-use crate::{
-    children::{child_of, labels},
-    error::ReconcileError,
-    package_broker::build::public_url,
-};
+use crate::{error::ReconcileError, package_broker::build::public_url};
 
 /// The key of the token in a Secret that is made here.
 pub(super) const PASSWORD: &str = "password";
@@ -33,6 +32,7 @@ pub(super) fn build(
     token: &AccessToken,
     found: &Found,
     valid: &Valid,
+    now: Timestamp,
 ) -> Result<Option<Wanted>, ReconcileError> {
     let Some(broker) = found
         .broker
@@ -41,27 +41,25 @@ pub(super) fn build(
     else {
         return Ok(None);
     };
-    let made = match valid {
-        Valid::Present(present) => present.clone(),
-        Valid::Missing => new(token)?,
-        Valid::Refused(_) => return Ok(None),
+    let Some(Issue {
+        token: made,
+        is_rotation,
+    }) = issue(token, valid, now)?
+    else {
+        return Ok(None);
     };
-    let labels = labels(token.spec.broker_ref.name.as_str());
-    let data = [
-        ("username", USERNAME.as_bytes().to_vec()),
-        (PASSWORD, made.text.expose_secret().as_bytes().to_vec()),
-        (
-            "auth.json",
-            auth_json(&made.text, &public_url(broker))
-                .to_string()
-                .into_bytes(),
-        ),
-    ];
-    let data = data.map(|(key, value)| (key.to_owned(), ByteString(value)));
+    let mut metadata = owner::metadata(token, &made.secret);
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.extend(record::annotations(&made.record, &made.hash));
+    if is_rotation {
+        // Only over the Secret that was read: of two operators that rotate it at once, one comes too late and looks again.
+        let read = found.secret.as_ref();
+        metadata.resource_version = read.and_then(|read| read.metadata.resource_version.clone());
+    }
     let secret = Secret {
-        metadata: child_of(token, &made.secret, labels),
+        metadata,
         type_: Some("kubernetes.io/basic-auth".to_owned()),
-        data: Some(BTreeMap::from(data)),
+        data: Some(data(&made, &public_url(broker))),
         ..Secret::default()
     };
     Ok(Some(Wanted {
@@ -70,14 +68,19 @@ pub(super) fn build(
     }))
 }
 
-fn new(token: &AccessToken) -> Result<Token, ReconcileError> {
-    let text = token::generate()?;
-    let hash = token::check(&text)?;
-    let (secret, key) = place(token);
-    Ok(Token {
-        text,
-        hash,
-        secret,
-        key,
-    })
+/// What is in the Secret.
+fn data(made: &Token, url: &str) -> BTreeMap<String, ByteString> {
+    let bytes = |text: &SecretString| text.expose_secret().as_bytes().to_vec();
+    let auth = auth_json(&made.text, url).to_string().into_bytes();
+    let mut data = BTreeMap::from([
+        ("username", USERNAME.as_bytes().to_vec()),
+        (PASSWORD, bytes(&made.text)),
+        ("auth.json", auth),
+    ]);
+    if let Some(previous) = &made.record.previous {
+        data.insert(PREVIOUS, bytes(&previous.text));
+    }
+    data.into_iter()
+        .map(|(key, value)| (key.to_owned(), ByteString(value)))
+        .collect()
 }

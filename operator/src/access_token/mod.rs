@@ -2,19 +2,31 @@
 
 mod apply;
 mod build;
+mod credentials;
 mod dereference;
+mod issue;
+mod owner;
+mod record;
 mod status;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod verdict;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::{Resource, runtime::controller::Action};
 use package_broker_core::domain::token::TokenHash;
 use package_broker_crds::AccessToken;
 use secrecy::SecretString;
 
+#[cfg(test)]
+pub(crate) use self::record::Previous;
+pub(crate) use self::{
+    credentials::{Credential, credentials},
+    record::Record,
+};
 use crate::{context::Context, error::ReconcileError, refusal::Refusal, runtime::failpoint::reach};
 
 /// A token that can be used, and where it is.
@@ -26,6 +38,8 @@ pub(crate) struct Token {
     pub(crate) secret: String,
     /// The key in it.
     pub(crate) key: String,
+    /// What is known of it.
+    pub(crate) record: Record,
 }
 
 /// Brings a token's Secret to what the spec says: that first, as it is where the token lives. That the broker takes the
@@ -40,7 +54,7 @@ pub(crate) async fn reconcile(
     let found = dereference::dereference(&token, &context).await?;
     reach("token.dereferenced");
     let valid = validate::validate(&token, &found);
-    let wanted = build::build(&token, &found, &valid)?;
+    let wanted = build::build(&token, &found, &valid, Timestamp::now())?;
     let applied = apply::apply(wanted, valid, &context).await?;
     reach("token.applied");
     status::write(&token, &found, applied, &context).await
@@ -52,7 +66,7 @@ pub(crate) async fn judge(
     context: &Context,
 ) -> Result<Result<Token, Refusal>, ReconcileError> {
     let secret = dereference::secret(token, context).await?;
-    Ok(validate::present(token, secret.as_ref()))
+    Ok(validate::judge(token, secret.as_ref()))
 }
 
 /// The name of the Secret that a token is, or will be, in.

@@ -3,24 +3,23 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, runtime::controller::Action};
-use package_broker_crds::{
-    AccessToken, AccessTokenStatus, ConditionType, RECONCILE_REQUESTED_AT, Reason,
-};
+use package_broker_crds::{AccessToken, AccessTokenStatus, RECONCILE_REQUESTED_AT};
+use package_broker_kinds::lifetime;
 
-use super::{Token, apply::Applied, dereference::Found};
+use super::{apply::Applied, dereference::Found, verdict::judge};
 use crate::{
     context::Context,
     error::ReconcileError,
-    refusal::Refusal,
     runtime::{
-        conditions::{Fact, Verdict, conditions, stands},
+        conditions::{conditions, stands},
         failpoint::reach,
         status,
     },
 };
 
-/// Writes it. A token with an end is looked at again then.
+/// Writes it. The token is looked at again when the next thing happens to it that is known of now.
 pub(super) async fn write(
     token: &AccessToken,
     found: &Found,
@@ -28,163 +27,110 @@ pub(super) async fn write(
     context: &Context,
 ) -> Result<Action, ReconcileError> {
     let now = Timestamp::now();
-    let end = token.spec.expires_at.as_ref().map(|end| end.0);
-    let is_over = end.is_some_and(|end| end <= now);
-    let registered = registered(token, found, &applied);
-    let verdict = verdict(token, found, &applied, is_over, registered);
-    let facts = facts(token, &applied, is_over, registered);
+    let times = Times::of(token, &applied);
+    let Said { status, is_waiting } = said(token, found, &applied, &times, now);
     let before = token.status.as_ref();
-    let generation = token.metadata.generation;
-    let made = applied.token.as_ref().ok().and_then(Option::as_ref);
-    let conditions_before = before.map_or(&[][..], |status| &status.conditions);
-    // Of this very token.
-    let is_same = before.and_then(|status| status.fingerprint.clone())
-        == made.map(|made| made.hash.fingerprint());
-    if found.live.is_none() && is_same && stands(conditions_before, generation, &verdict) {
-        return Ok(context.backoffs.settled(token));
-    }
-    let status = AccessTokenStatus {
-        observed_generation: generation,
-        conditions: conditions(conditions_before, generation, &verdict, &facts, now),
-        last_handled_reconcile_at: token.annotations().get(RECONCILE_REQUESTED_AT).cloned(),
-        secret_name: made.map(|made| made.secret.clone()),
-        fingerprint: made.map(|made| made.hash.fingerprint()),
-    };
     if status::write(&context.client, token, before, &status).await? {
         reach("token.status-written");
-        context
-            .events
-            .tell(token, conditions_before, &status.conditions)
-            .await;
+        let before = before.map_or(&[][..], |status| &status.conditions);
+        let events = &context.events;
+        events.tell(token, before, &status.conditions).await;
         reach("token.told");
     }
-    if verdict.is_unsettled() {
+    let next = times.next(now).map(|next| {
+        let left = next.duration_since(now).try_into().unwrap_or_default();
+        Duration::saturating_add(left, Duration::from_millis(10))
+    });
+    if is_waiting {
         // Its broker will say so when it takes the token; that another object has the same one, nobody says.
-        return Ok(context.backoffs.failed(token));
+        let latest = next.unwrap_or(Duration::MAX);
+        return Ok(context.backoffs.failed_until(token, latest));
     }
     let settled = context.backoffs.settled(token);
-    Ok(match end.filter(|_| !is_over) {
-        Some(end) => {
-            let left: Duration = end.duration_since(now).try_into().unwrap_or_default();
-            Action::requeue(left + Duration::from_millis(10))
+    Ok(next.map_or(settled, Action::requeue))
+}
+
+/// When things happen to a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Times {
+    issued_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    rotates_at: Option<Timestamp>,
+    previous_until: Option<Timestamp>,
+}
+
+impl Times {
+    pub(super) fn of(token: &AccessToken, applied: &Applied) -> Self {
+        let spec = &token.spec;
+        let made = applied.token.as_ref().ok().and_then(Option::as_ref);
+        let record = made.map(|made| &made.record);
+        let issued_at = record.and_then(|record| record.issued_at);
+        let previous = record.and_then(|record| record.previous.as_ref());
+        Self {
+            issued_at,
+            expires_at: lifetime::expires_at(spec, issued_at),
+            rotates_at: lifetime::rotates_at(spec, issued_at),
+            previous_until: previous
+                .map(|previous| lifetime::previous_expires_at(spec, previous.valid_until)),
         }
-        None => settled,
-    })
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// The next of them.
+    pub(super) fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let all = [self.expires_at, self.rotates_at, self.previous_until];
+        all.into_iter().flatten().filter(|at| *at > now).min()
+    }
 }
 
-/// Whether the broker takes this very token.
-fn registered(token: &AccessToken, found: &Found, applied: &Applied) -> bool {
-    let Ok(Some(Token { hash, .. })) = &applied.token else {
-        return false;
-    };
-    let live = found.live.as_ref();
-    let live = live.and_then(|live| live.token(&token.name_any()));
-    live.is_some_and(|live| {
-        live.fingerprint == hash.fingerprint() && live.generation == token.metadata.generation
-    })
+/// What is said, and whether there is something to wait for.
+pub(super) struct Said {
+    pub(super) status: AccessTokenStatus,
+    pub(super) is_waiting: bool,
 }
 
-fn verdict(
+/// What is to be said now.
+pub(super) fn said(
     token: &AccessToken,
     found: &Found,
     applied: &Applied,
-    is_over: bool,
-    registered: bool,
-) -> Verdict {
-    let namespace = token.namespace().unwrap_or_default();
-    let broker = token.spec.broker_ref.name.as_str();
-    if found.broker.is_none() {
-        return Refusal::no_broker(&namespace, broker).verdict();
-    }
-    let made = match &applied.token {
-        Err(refusal) => return refusal.clone().verdict(),
-        Ok(None) => {
-            return Verdict::Progressing(Reason::Progressing, "the token is being made".to_owned());
-        }
-        Ok(Some(made)) => made,
+    times: &Times,
+    now: Timestamp,
+) -> Said {
+    let (verdict, facts) = judge(token, found, applied, times.is_over(now));
+    let before = token.status.as_ref();
+    let conditions_before = before.map_or(&[][..], |status| &status.conditions);
+    let generation = token.metadata.generation;
+    let made = applied.token.as_ref().ok().and_then(Option::as_ref);
+    let record = made.map(|made| &made.record);
+    let fingerprint = made.map(|made| made.hash.fingerprint());
+    // Of this very token.
+    let is_same = before.and_then(|status| status.fingerprint.clone()) == fingerprint;
+    let stands = found.live.is_none() && is_same && stands(conditions_before, generation, &verdict);
+    let conditions = if stands {
+        conditions_before.to_vec()
+    } else {
+        conditions(conditions_before, generation, &verdict, &facts, now)
     };
-    if is_over {
-        return Verdict::Stalled(
-            Reason::Expired,
-            "spec.expiresAt has passed; set a later time, or delete the token".to_owned(),
-        );
-    }
-    if token.spec.suspend {
-        return Verdict::Suspended;
-    }
-    if registered {
-        let (secret, key) = (&made.secret, &made.key);
-        return Verdict::Ready(format!(
-            "the token in Secret \"{secret}\", key \"{key}\", is valid"
-        ));
-    }
-    Verdict::Progressing(
-        Reason::DependencyNotReady,
-        format!("waiting until PackageBroker \"{broker}\" takes the token"),
-    )
-}
-
-fn facts(token: &AccessToken, applied: &Applied, is_over: bool, registered: bool) -> Vec<Fact> {
-    let fact = |type_, holds, reason, message: &str| Fact {
-        type_,
-        holds,
-        reason,
-        message: message.to_owned(),
+    let status = AccessTokenStatus {
+        observed_generation: generation,
+        conditions,
+        last_handled_reconcile_at: token.annotations().get(RECONCILE_REQUESTED_AT).cloned(),
+        secret_name: made.map(|made| made.secret.clone()),
+        fingerprint,
+        issued_at: times.issued_at.map(Time),
+        expires_at: times.expires_at.map(Time),
+        rotated_at: record.and_then(|record| record.rotated_at.map(Time)),
+        next_rotation_time: times.rotates_at.map(Time),
+        previous_valid_until: times.previous_until.map(Time),
+        last_handled_rotate_at: record.and_then(|record| record.handled.clone()),
     };
-    let secret = match &applied.token {
-        Ok(Some(_)) => fact(
-            ConditionType::SecretReady,
-            true,
-            Reason::Succeeded,
-            "the Secret holds the token",
-        ),
-        Ok(None) => fact(
-            ConditionType::SecretReady,
-            false,
-            Reason::Progressing,
-            "the Secret is being made",
-        ),
-        Err(refusal) => fact(
-            ConditionType::SecretReady,
-            false,
-            refusal.reason,
-            &refusal.message,
-        ),
-    };
-    let registered = match (registered, token.spec.suspend, is_over) {
-        (_, true, _) => fact(
-            ConditionType::Registered,
-            false,
-            Reason::Suspended,
-            "spec.suspend is true: the token is refused",
-        ),
-        (_, _, true) => fact(
-            ConditionType::Registered,
-            false,
-            Reason::Expired,
-            "the token's time is over: it is refused",
-        ),
-        (true, ..) => fact(
-            ConditionType::Registered,
-            true,
-            Reason::Succeeded,
-            "the broker takes the token",
-        ),
-        (false, ..) => fact(
-            ConditionType::Registered,
-            false,
-            Reason::Progressing,
-            "the broker does not take the token yet",
-        ),
-    };
-    let mut facts = vec![secret, registered];
-    if is_over {
-        facts.push(fact(
-            ConditionType::Expired,
-            true,
-            Reason::Expired,
-            "spec.expiresAt has passed",
-        ));
+    Said {
+        status,
+        // The answer of the broker brings the next look at what stands until then.
+        is_waiting: verdict.is_unsettled() && !stands,
     }
-    facts
 }

@@ -1,19 +1,32 @@
 //! What is made of what is in a Secret.
 
+mod life;
+mod owner;
+mod status;
+
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use package_broker_crds::{AccessToken, PackageBroker, Reason};
+use package_broker_crds::{AccessToken, PackageBroker, ROTATE_REQUESTED_AT, Reason};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::{
     build::build,
     dereference::Found,
-    validate::{Valid, validate},
+    validate::{Valid, judge, validate},
 };
 
 const OWN: &str = "a-token-of-thirty-two-characters";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    at("2026-01-01T00:00:00.7Z")
+}
 
 fn token(spec: &Value) -> AccessToken {
     let mut object = json!({
@@ -59,7 +72,7 @@ fn found(secret: Option<Secret>) -> Found {
 
 /// What is in the Secret that is built.
 fn built(token: &AccessToken, found: &Found) -> Option<(String, Value)> {
-    let wanted = build(token, found, &validate(token, found)).unwrap()?;
+    let wanted = build(token, found, &validate(token, found), now()).unwrap()?;
     let data = wanted.secret.data.unwrap();
     let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
     assert_eq!(text("username"), "token");

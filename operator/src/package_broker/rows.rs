@@ -20,6 +20,7 @@ use super::{
     validate::Valid,
 };
 use crate::{
+    access_token::credentials,
     context::Context,
     database::{Access, RepositoryState, Schema, Wanted, digest},
     error::ReconcileError,
@@ -133,13 +134,13 @@ fn wanted(
         states.insert(resource.name_any(), state);
     }
     let mut tokens = Vec::with_capacity(valid.tokens.len());
-    for (resource, token) in &valid.tokens {
-        let permissions = permissions(resource);
+    for credential in credentials(&valid.tokens) {
+        let permissions = permissions(credential.of);
         let record = TokenRecord {
-            name: resource.name_any(),
-            hash: token.hash,
+            name: credential.name,
+            hash: credential.hash,
             grant: serde_json::to_string(&permissions).map_err(BuildError::from)?,
-            expires_at: resource.spec.expires_at.as_ref().map(|end| end.0),
+            expires_at: credential.expires_at,
         };
         tokens.push((record, permissions));
     }

@@ -232,7 +232,13 @@ fn is_busy(
     });
     let of_tokens = tokens.iter().any(|token| {
         let live = live.token(&token.name_any());
-        live.is_some_and(|live| live.generation != token.metadata.generation)
+        let known = token.status.as_ref();
+        let known = known.and_then(|status| status.fingerprint.as_ref());
+        live.is_some_and(|live| {
+            // Another token under the same spec, as after a rotation.
+            let is_another = known.is_some_and(|known| *known != live.fingerprint);
+            is_another || live.generation != token.metadata.generation
+        })
     });
     of_repositories || of_tokens
 }

@@ -3,42 +3,45 @@
 //! Between any two calls that wait for something, the machine may go. Each such place has a name; a process that is told
 //! a name in `FAILPOINT` ends there, as if it were killed. `FAILPOINT=list` has it print all names.
 
-/// Every place, in the order in which a registry comes about. The suites go through all of them.
+/// Every place, in the order in which a registry comes about, with the installations that it is reached in. The suites go
+/// through all of them.
 #[cfg(debug_assertions)]
-const ALL: &[&str] = &[
-    "token.dereferenced",
-    "token.applied",
-    "token.status-written",
-    "token.told",
-    "broker.dereferenced",
-    "broker.service-applied",
-    "broker.state-applied",
-    "broker.volume-applied",
-    "broker.keys-made",
-    "broker.settings-applied",
-    "broker.migration-begun",
-    "broker.migrated-again",
-    "broker.rows-declared",
-    "broker.deployment-applied",
-    "broker.pods-marked",
-    "broker.surroundings-applied",
-    "broker.asked",
-    "broker.status-written",
-    "broker.told",
-    "syncs.dereferenced",
-    "syncs.begun",
-    "syncs.request-met",
-    "syncs.superseded",
-    "repository.dereferenced",
-    "repository.status-written",
-    "repository.told",
+const ALL: &[(&str, &str)] = &[
+    ("both", "token.dereferenced"),
+    ("both", "token.applied"),
+    ("both", "token.status-written"),
+    ("both", "token.told"),
+    ("both", "broker.dereferenced"),
+    ("both", "broker.service-applied"),
+    ("volume", "broker.state-applied"),
+    ("volume", "broker.volume-applied"),
+    ("servers", "broker.keys-made"),
+    ("servers", "broker.settings-applied"),
+    ("servers", "broker.migration-begun"),
+    ("database-lost", "broker.migrated-again"),
+    ("servers", "broker.rows-declared"),
+    ("both", "broker.deployment-applied"),
+    ("volume", "broker.pods-marked"),
+    ("both", "broker.surroundings-applied"),
+    ("volume", "broker.asked"),
+    ("both", "broker.status-written"),
+    ("both", "broker.told"),
+    ("servers", "syncs.dereferenced"),
+    ("servers", "syncs.begun"),
+    ("sync-requested", "syncs.request-met"),
+    ("sync-requested", "syncs.superseded"),
+    ("both", "repository.dereferenced"),
+    ("both", "repository.status-written"),
+    ("both", "repository.told"),
 ];
 
 /// Prints the list, if that is what was asked for.
 #[cfg(debug_assertions)]
 pub(crate) fn list() {
     if std::env::var("FAILPOINT").is_ok_and(|wanted| wanted == "list") {
-        println!("{}", ALL.join("\n"));
+        for (installation, name) in ALL {
+            println!("{installation} {name}");
+        }
         std::process::exit(0);
     }
 }
@@ -46,7 +49,8 @@ pub(crate) fn list() {
 /// Ends the process if it was told to end here.
 #[cfg(debug_assertions)]
 pub(crate) fn reach(name: &'static str) {
-    assert!(ALL.contains(&name), "{name} is not in the list");
+    let is_known = ALL.iter().any(|(_, known)| *known == name);
+    assert!(is_known, "{name} is not in the list");
     if std::env::var("FAILPOINT").is_ok_and(|wanted| wanted == name) {
         eprintln!("failpoint {name}");
         std::process::exit(137);

@@ -29,18 +29,32 @@ pub(crate) struct Backoffs {
 impl Backoffs {
     /// After a failure.
     pub(crate) fn failed<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
-        self.failed_at(&K::kind(&()), object)
+        self.failed_until(object, Duration::MAX)
+    }
+
+    /// After a failure of something that has to be looked at again after `latest` in any case.
+    pub(crate) fn failed_until<K: Lookup<DynamicType = ()>>(
+        &self,
+        object: &K,
+        latest: Duration,
+    ) -> Action {
+        Action::requeue(self.next(&K::kind(&()), object).min(latest))
     }
 
     /// After a failure in one of several works on objects of a kind.
     pub(crate) fn failed_at<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) -> Action {
+        Action::requeue(self.next(work, object))
+    }
+
+    /// How long to wait after one more failure.
+    fn next<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MOST {
             failures.clear();
         }
         let count = failures.entry(key(work, object)).or_default();
         *count += 1;
-        Action::requeue(jittered(wait(*count)))
+        jittered(wait(*count))
     }
 
     /// After a look that found all well, or nothing that time could cure: a change brings the next one.

@@ -101,7 +101,9 @@ async fn run(
     let first = running.apply(&desired);
     let then = async {
         announce(&args, &desired, running.addresses())?;
-        running.follow(&args.file, watcher, manifests).await;
+        running
+            .follow(&args.file, watcher, manifests, desired.clone())
+            .await;
         Ok(())
     };
     let last = running.scheduler.ended();

@@ -7,6 +7,7 @@ mod schedules;
 mod servers;
 mod several;
 mod surroundings;
+mod tokens;
 mod urls;
 
 use serde_json::{Value, json};
@@ -89,6 +90,11 @@ fn networks(count: usize) -> Vec<String> {
     (0..count)
         .map(|number| format!("10.{number}.0.0/16"))
         .collect()
+}
+
+fn texts(count: usize) -> Value {
+    let texts = (0..count).map(|number| (format!("k{number}"), Value::from("v")));
+    Value::Object(texts.collect())
 }
 
 #[test]
@@ -182,6 +188,19 @@ fn accepts() {
         token(json!({"rateLimit": {"requestsPerHour": 10_000_000}})),
         token(json!({"expiresAt": "2027-01-31T00:00:00Z"})),
         token(json!({"expiresAt": "2027-01-31T00:00:00.5+02:00"})),
+        token(json!({"ttl": "1m"})),
+        token(json!({"ttl": "720h", "secret": {"creationPolicy": "Orphan"}})),
+        token(json!({"rotation": {"interval": "24h1s"}})),
+        token(
+            json!({"rotation": {"interval": "1m", "overlap": "59s"}, "expiresAt": "2027-01-31T00:00:00Z"}),
+        ),
+        token(json!({"rotation": {"interval": "1h", "overlap": "0s"}})),
+        token(json!({"expiresAt": "2027-01-31T00:00:00Z", "existingSecretRef": {"name": "ci"}})),
+        token(json!({"secret": {"name": "x", "creationPolicy": "Owner"}})),
+        token(
+            json!({"secret": {"template": {"labels": {"team": "php-1", "example.com/x": ""}, "annotations": {"example.com/note": "any text: at all"}}}}),
+        ),
+        token(json!({"secret": {"template": {"labels": texts(32), "annotations": texts(32)}}})),
         token(json!({"existingSecretRef": {"name": "ci"}})),
         token(json!({"existingSecretRef": {"name": "ci", "key": "pb_token.v1"}})),
     ];

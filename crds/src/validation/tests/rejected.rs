@@ -329,7 +329,7 @@ fn rejects_access_tokens() {
         ),
         (
             json!({"token": "abc"}),
-            "spec.token: unknown field; remove it; known here: brokerRef, existingSecretRef, expiresAt, permission, rateLimit, scopes, secret, suspend",
+            "spec.token: unknown field; remove it; known here: brokerRef, existingSecretRef, expiresAt, permission, rateLimit, rotation, scopes, secret, suspend, ttl",
         ),
     ];
     for (spec, expected) in rejected {

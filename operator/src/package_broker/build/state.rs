@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Resource, ResourceExt};
 use package_broker_crds::{
     API_VERSION, PackageBroker, RECONCILE_REQUESTED_AT, Repository, SYNC_REQUESTED_AT,
@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{BuildError, Valid, named};
-use crate::children::{child_of, labels};
+use crate::{
+    access_token::{Credential, credentials},
+    children::{child_of, labels},
+};
 
 /// What a Secret holds at most: what the API server takes, less some room for the rest of the object.
 pub(crate) const LARGEST: usize = 1_000_000;
@@ -45,14 +48,11 @@ pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, St
             secret.extend(entries);
         }
     }
-    for (token, judged) in &valid.tokens {
-        let mut spec = serde_json::to_value(&token.spec)?;
-        spec["existingSecretRef"] = json!({"name": judged.secret, "key": judged.key});
-        drop_fields(&mut spec, &["secret", "suspend"]);
-        items.push(document("AccessToken", token.as_ref(), &spec));
-        let text = judged.text.expose_secret().as_bytes().to_vec();
-        let secret = secrets.entry(&judged.secret).or_default();
-        secret.insert(&judged.key, ByteString(text));
+    for credential in credentials(&valid.tokens) {
+        items.push(token_document(&credential)?);
+        let text = credential.text.expose_secret().as_bytes().to_vec();
+        let secret = secrets.entry(credential.secret).or_default();
+        secret.insert(credential.key, ByteString(text));
     }
     let secrets = secrets.into_iter();
     items.extend(secrets.map(|(name, data)| secret_document(broker, name, &data)));
@@ -109,6 +109,19 @@ fn repository_document(repository: &Repository) -> Result<Value, BuildError> {
     if let Some(request) = sync_request(repository) {
         document["metadata"]["annotations"] = json!({SYNC_REQUESTED_AT: request});
     }
+    Ok(document)
+}
+
+/// A token as one that is brought: when it ends is worked out here, as is when another takes its place.
+fn token_document(credential: &Credential<'_>) -> Result<Value, BuildError> {
+    let mut spec = serde_json::to_value(&credential.of.spec)?;
+    spec["existingSecretRef"] = json!({"name": credential.secret, "key": credential.key});
+    drop_fields(&mut spec, &["secret", "suspend", "ttl", "rotation"]);
+    if let Some(end) = credential.expires_at {
+        spec["expiresAt"] = serde_json::to_value(Time(end))?;
+    }
+    let mut document = document("AccessToken", credential.of, &spec);
+    document["metadata"]["name"] = credential.name.as_str().into();
     Ok(document)
 }
 

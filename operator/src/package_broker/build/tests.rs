@@ -1,19 +1,20 @@
 mod surroundings;
+mod tokens;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::Resource;
-use package_broker_core::domain::token;
+use package_broker_core::domain::{keyring::KeyRing, token};
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use package_broker_kinds::SecretData;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Backing, BuildError, Embedded, Objects, build, split};
 use crate::{
-    access_token::Token,
+    access_token::{Previous, Record, Token},
     args::Images,
     package_broker::{
         servers::{Servers, validate},
@@ -62,6 +63,7 @@ fn secret_token(secret: &str) -> Token {
         text,
         secret: secret.to_owned(),
         key: "password".to_owned(),
+        record: Record::default(),
     }
 }
 
@@ -246,8 +248,9 @@ fn on_servers() -> (PackageBroker, BTreeMap<String, SecretData>) {
         "cache": {"redis": {"secretRef": {"name": "redis", "key": "url"}}},
         "replicas": 3,
     }));
-    // The same each time, as digests of it are in the snapshot.
-    let keys = "k-1 MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n";
+    // The same each time: names are made of digests.
+    let keys = SecretString::from(format!("k1 {}=\n", "A".repeat(43)));
+    KeyRing::parse(keys.expose_secret()).unwrap();
     let secrets = [
         (
             "database",
@@ -259,7 +262,7 @@ fn on_servers() -> (PackageBroker, BTreeMap<String, SecretData>) {
             vec![("accessKeyId", "GK1"), ("secretAccessKey", "hunter3")],
         ),
         ("redis", vec![("url", "redis://:hunter4@redis:6379")]),
-        ("main-keys", vec![("keys", keys)]),
+        ("main-keys", vec![("keys", keys.expose_secret())]),
     ];
     let secrets = secrets.map(|(name, data)| {
         let data = data.into_iter();
