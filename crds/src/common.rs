@@ -15,8 +15,13 @@ use crate::text::ObjectName;
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerRef {
-    /// Name of a PackageBroker in the same namespace. Example: `main`.
+    /// Name of a PackageBroker. Example: `main`.
     pub name: ObjectName,
+
+    /// Its namespace, which has to be allowed in its `spec.allowedNamespaces`. Example: `packages`.
+    /// Default: that of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<ObjectName>,
 }
 
 /// A Secret in the namespace of the object that names it.

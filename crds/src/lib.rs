@@ -12,6 +12,7 @@
 mod access_token;
 mod common;
 mod definitions;
+mod namespaces;
 mod package_broker;
 mod repository;
 mod servers;
@@ -26,6 +27,7 @@ pub use access_token::{
 };
 pub use common::{BrokerRef, SecretRef};
 pub use definitions::{API_VERSION, GROUP, VERSION, definitions, render};
+pub use namespaces::{AllowedNamespaces, NamespaceRule, NamespaceSelector, NamespacesFrom};
 pub use package_broker::{
     Audit, Autoscaling, DeletionPolicy, Egress, Expose, GatewayExposure, Image, IngressExposure,
     Limits, Monitoring, NetworkAccess, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode,

@@ -22,6 +22,7 @@ pub use self::{
 };
 use crate::{
     common::{SecretRef, short_name_rule},
+    namespaces::AllowedNamespaces,
     servers::{Database, SharedCache, Storage},
     status::PackageBrokerStatus,
     text::{Cidr, ObjectName, PackagePattern, Quantity, urls},
@@ -122,6 +123,11 @@ pub struct PackageBrokerSpec {
     /// Mirror of a public Composer repository, for names that no Repository has. Off by default.
     #[serde(default)]
     pub packagist: Packagist,
+
+    /// From which other namespaces Repositories and AccessTokens may belong to this registry.
+    /// Default: none.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
 
     /// What the registry may fetch. Loopback, link-local, metadata and similar addresses, plain
     /// http and local files are refused unless allowed here.

@@ -6,7 +6,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         batch::v1::Job,
-        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
+        core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Secret, Service},
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
@@ -100,6 +100,8 @@ pub(crate) struct Children {
     pub(crate) volumes: Store<PartialObjectMeta<PersistentVolumeClaim>>,
     pub(crate) secrets: Store<PartialObjectMeta<Secret>>,
     pub(crate) surroundings: Watched,
+    /// What there is of namespaces; nothing if only some of them are looked after.
+    pub(crate) namespaces: Option<Store<PartialObjectMeta<Namespace>>>,
 }
 
 /// The version of the object of this name and namespace, if it is there.

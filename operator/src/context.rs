@@ -1,6 +1,6 @@
 //! What every reconcile has at hand.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kube::{
     Client, Resource, ResourceExt,
@@ -12,11 +12,15 @@ use crate::{
     args::Images,
     children::Children,
     database::Databases,
-    member::{Member, members},
+    member::{Member, local_name, members},
     metrics::{Kinds, Metrics},
     package_broker::migration::Attempts,
     runtime::{
-        apply::Applier, events::Events, live::Answers, once::Once, requeue::Backoffs,
+        apply::Applier,
+        events::Events,
+        live::{Answers, Live},
+        once::Once,
+        requeue::Backoffs,
         watches::Trigger,
     },
     syncs::Syncs,
@@ -74,6 +78,9 @@ impl Context {
             of(&children.secrets),
             children.surroundings.complete(),
         );
+        if let Some(namespaces) = &children.namespaces {
+            of(namespaces).await;
+        }
     }
 
     /// What is watched of what users declare.
@@ -91,17 +98,48 @@ impl Context {
         broker.filter(|broker| broker.meta().deletion_timestamp.is_none())
     }
 
+    /// The labels of a namespace; nothing if namespaces are not watched, or there is none of that name.
+    pub(crate) fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let namespaces = self.children.namespaces.as_ref()?;
+        let found = namespaces.get(&ObjectRef::new(name))?;
+        Some(found.labels().clone())
+    }
+
+    /// Has those looked at of which a broker says something new.
+    pub(crate) fn pass_on(&self, broker: &PackageBroker, before: &Live, now: &Live) {
+        for repository in self.repositories_of(broker) {
+            let name = local_name(repository.as_ref());
+            if before.repository(&name) != now.repository(&name) {
+                let namespace = repository.namespace().unwrap_or_default();
+                self.look_at_repository
+                    .look_at(&repository.name_any(), &namespace);
+            }
+        }
+        for token in self.tokens_of(broker) {
+            let name = local_name(token.as_ref());
+            if before.token(&name) != now.token(&name) {
+                let namespace = token.namespace().unwrap_or_default();
+                self.look_at_token.look_at(&token.name_any(), &namespace);
+            }
+        }
+    }
+
     /// The repositories that belong to a broker, by name.
     pub(crate) fn repositories_of(&self, broker: &PackageBroker) -> Vec<Arc<Repository>> {
         let mut found = staying(&self.repositories, broker);
-        found.sort_by_key(|repository| repository.name_any());
+        found.sort_by_key(|repository| local_name(repository.as_ref()));
         found
     }
 
     /// The tokens that belong to a broker, the oldest first.
     pub(crate) fn tokens_of(&self, broker: &PackageBroker) -> Vec<Arc<AccessToken>> {
         let mut found = staying(&self.tokens, broker);
-        found.sort_by_key(|token| (token.meta().creation_timestamp.clone(), token.name_any()));
+        found.sort_by_key(|token| {
+            (
+                token.meta().creation_timestamp.clone(),
+                local_name(token.as_ref()),
+            )
+        });
         found
     }
 }

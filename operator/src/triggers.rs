@@ -2,14 +2,14 @@
 
 mod surroundings;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
         batch::v1::Job,
-        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
+        core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Secret, Service},
     },
 };
 use kube::{
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::{
     access_token,
     children::{Children, INSTANCE, MANAGED_BY, OPERATOR},
-    member::{Member, members},
+    member::{Member, home, members},
     package_broker::{
         self,
         build::job::{COMPONENT, SYNC},
@@ -188,16 +188,42 @@ impl Triggers {
             volumes,
             secrets,
             surroundings,
+            namespaces: self.watch_namespaces(&mut watches, &repositories, &tokens),
         };
         ((brokers, repositories, tokens), children)
+    }
+
+    /// Namespaces, which brokers may select by their labels.
+    fn watch_namespaces(
+        &self,
+        watches: &mut Watches<'_>,
+        repositories: &Store<Repository>,
+        tokens: &Store<AccessToken>,
+    ) -> Option<Store<PartialObjectMeta<Namespace>>> {
+        if watches.namespace.is_some() {
+            return None;
+        }
+        let progress = watches.health.watch("Namespace");
+        let all = (Api::all(watches.client.clone()), watcher::Config::default());
+        let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
+        let seen = move |namespace: &PartialObjectMeta<Namespace>| {
+            let name = namespace.name_any();
+            for repository in strangers(&of, &name) {
+                me.member_seen(repository.as_ref(), &me.repository);
+            }
+            for token in strangers(&to, &name) {
+                me.member_seen(token.as_ref(), &me.token);
+            }
+        };
+        Some(watch(watches.tasks, all, progress, |_| {}, seen))
     }
 
     /// An object changed, or something that it needs; its broker takes that in.
     fn member_seen<K: Member>(&self, member: &K, trigger: &Trigger<K>) {
         let namespace = member.namespace().unwrap_or_default();
         trigger.look_at(&member.name_any(), &namespace);
-        self.broker
-            .look_at(member.broker().name.as_str(), &namespace);
+        let (namespace, name) = home(member);
+        self.broker.look_at(&name, &namespace);
     }
 
     /// Whoever belongs to a broker waits for it.
@@ -210,9 +236,11 @@ impl Triggers {
         let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
         self.broker.look_at(&name, &namespace);
         for repository in members(repositories, &namespace, &name) {
+            let namespace = repository.namespace().unwrap_or_default();
             self.repository.look_at(&repository.name_any(), &namespace);
         }
         for token in members(tokens, &namespace, &name) {
+            let namespace = token.namespace().unwrap_or_default();
             self.token.look_at(&token.name_any(), &namespace);
         }
     }
@@ -275,4 +303,13 @@ impl Triggers {
             }
         }
     }
+}
+
+/// Objects of a namespace that belong to a broker of another.
+fn strangers<K: Member>(store: &Store<K>, namespace: &str) -> Vec<Arc<K>> {
+    let mut found = store.state();
+    found.retain(|member| {
+        member.namespace().as_deref() == Some(namespace) && home(member.as_ref()).0 != namespace
+    });
+    found
 }

@@ -4,6 +4,7 @@
 //! on a laptop and in a cluster.
 
 pub mod auth;
+pub mod belonging;
 pub mod credentials;
 pub mod declared;
 pub mod egress;

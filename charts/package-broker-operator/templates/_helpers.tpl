@@ -89,6 +89,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [monitoring.coreos.com]
   resources: [servicemonitors]
   verbs: [get, list, watch, create, patch, delete]
+{{- if not .Values.watch.namespaces }}
+# Brokers may take objects from namespaces with certain labels.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}
 # Pods are marked when their state has changed, so that their node looks at once.
 - apiGroups: [""]
   resources: [pods]

@@ -24,3 +24,4 @@ mod rules;
 mod servers;
 mod support;
 mod surroundings;
+mod tenancy;

@@ -48,7 +48,42 @@ fn a_registry_on_servers_serves_upgrades_and_outlives_its_database() {
     team.check_kstatus().unwrap();
     upgrade_under_load(&team, &project);
     lose_the_database(&team, &servers, &sources, &project);
+    scale(&team);
     team.check_kstatus().unwrap();
+}
+
+/// An autoscaler and a budget come with what asks for them, and go with it.
+fn scale(team: &Team) {
+    let change = |spec: Value| {
+        let patch = json!({"spec": spec}).to_string();
+        team.kubectl(&[
+            "patch",
+            "packagebroker",
+            "main",
+            "--type=merge",
+            "--patch",
+            &patch,
+        ])
+        .unwrap();
+    };
+    let until = |kind: &str, there: bool| {
+        Team::wait_for(kind, || {
+            let found = team.attempt(&["get", kind, "main"])?;
+            Ok((found.status.success() == there).then_some(()))
+        })
+        .unwrap();
+    };
+    until("poddisruptionbudget", true);
+    change(json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 3}}));
+    until("horizontalpodautoscaler", true);
+    change(json!({"autoscaling": null}));
+    until("horizontalpodautoscaler", false);
+    team.kubectl(&["scale", "packagebroker/main", "--replicas=1"])
+        .unwrap();
+    until("poddisruptionbudget", false);
+    team.wait_ready(&["packagebroker/main"]).unwrap();
+    let broker = team.get("packagebroker", "main").unwrap();
+    assert_eq!(broker["status"]["readyReplicas"], 1, "{broker:#}");
 }
 
 fn status_of<'a>(object: &'a Value, type_: &str) -> &'a str {

@@ -6,12 +6,19 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use package_broker_crds::{AccessToken, PackageBroker};
 
-use crate::{context::Context, error::ReconcileError, runtime::live::Live};
+use crate::{
+    context::Context,
+    error::ReconcileError,
+    member::{admitted, home, local_name},
+    refusal::Refusal,
+    runtime::live::Live,
+};
 
 /// What was found.
-#[derive(Default)]
 pub(super) struct Found {
     pub(super) broker: Option<Arc<PackageBroker>>,
+    /// Whether that takes it from its namespace.
+    pub(super) admitted: Result<(), Refusal>,
     /// The Secret that the token is, or will be, in.
     pub(super) secret: Option<Secret>,
     /// The other tokens of the broker.
@@ -25,18 +32,21 @@ pub(super) async fn dereference(
     token: &AccessToken,
     context: &Context,
 ) -> Result<Found, ReconcileError> {
-    let namespace = token.namespace().unwrap_or_default();
-    let name = token.spec.broker_ref.name.as_str();
-    let broker = context.broker(&namespace, name);
+    let (namespace, name) = home(token);
+    let broker = context.broker(&namespace, &name);
+    let admitted = broker.as_ref().map_or(Ok(()), |broker| {
+        admitted(token, broker, &context.tokens, context)
+    });
     let mut others = broker
         .as_ref()
         .map_or_else(Vec::new, |broker| context.tokens_of(broker));
-    others.retain(|other| other.name_any() != token.name_any());
+    others.retain(|other| local_name(other.as_ref()) != local_name(token));
     Ok(Found {
         broker,
+        admitted,
         others,
         secret: secret(token, context).await?,
-        live: context.answers.last(&namespace, name),
+        live: context.answers.last(&namespace, &name),
     })
 }
 

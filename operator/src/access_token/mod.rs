@@ -16,9 +16,10 @@ mod verdict;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::{Resource, runtime::controller::Action};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 use package_broker_core::domain::token::TokenHash;
-use package_broker_crds::AccessToken;
+use package_broker_crds::{AccessToken, PackageBroker};
+use package_broker_kinds::belonging::name_within;
 use secrecy::SecretString;
 
 #[cfg(test)]
@@ -27,7 +28,13 @@ pub(crate) use self::{
     credentials::{Credential, credentials},
     record::Record,
 };
-use crate::{context::Context, error::ReconcileError, refusal::Refusal, runtime::failpoint::reach};
+use crate::{
+    context::Context,
+    error::ReconcileError,
+    member::{admitted, home},
+    refusal::Refusal,
+    runtime::failpoint::reach,
+};
 
 /// A token that can be used, and where it is.
 #[derive(Clone, Debug)]
@@ -63,10 +70,25 @@ pub(crate) async fn reconcile(
 /// The token as it is in its Secret now, if it can be used.
 pub(crate) async fn judge(
     token: &AccessToken,
+    broker: &PackageBroker,
     context: &Context,
 ) -> Result<Result<Token, Refusal>, ReconcileError> {
+    if let Err(refusal) = admitted(token, broker, &context.tokens, context) {
+        return Ok(Err(refusal));
+    }
     let secret = dereference::secret(token, context).await?;
-    Ok(validate::judge(token, secret.as_ref()))
+    let judged = validate::judge(token, secret.as_ref());
+    Ok(judged.map(|judged| within(judged, token)))
+}
+
+/// The token as its broker knows it: Secrets of several namespaces may have one name.
+fn within(judged: Token, token: &AccessToken) -> Token {
+    let namespace = token.namespace().unwrap_or_default();
+    let (of_broker, _) = home(token);
+    Token {
+        secret: name_within(&judged.secret, &namespace, &of_broker),
+        ..judged
+    }
 }
 
 /// The name of the Secret that a token is, or will be, in.

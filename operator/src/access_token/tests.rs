@@ -66,7 +66,9 @@ fn found(secret: Option<Secret>) -> Found {
     Found {
         broker: Some(broker(&json!("https://packages.example.com/composer"))),
         secret,
-        ..Found::default()
+        admitted: Ok(()),
+        others: Vec::new(),
+        live: None,
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) enum Valid {
 /// Judges what was found.
 pub(super) fn validate(token: &AccessToken, found: &Found) -> Valid {
     let is_made = token.spec.existing_secret_ref.is_none();
-    let makeable = owned(token, found.secret.as_ref()).and_then(|()| template(token));
+    let makeable = found.admitted.clone();
+    let makeable = makeable.and_then(|()| owned(token, found.secret.as_ref()));
+    let makeable = makeable.and_then(|()| template(token));
     if let Err(refusal) = makeable {
         return Valid::Refused(refusal);
     }

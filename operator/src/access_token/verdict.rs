@@ -6,6 +6,7 @@ use package_broker_kinds::lifetime;
 
 use super::{Token, apply::Applied, dereference::Found};
 use crate::{
+    member::local_name,
     refusal::Refusal,
     runtime::conditions::{Fact, Verdict},
 };
@@ -30,7 +31,7 @@ fn registered(token: &AccessToken, found: &Found, applied: &Applied) -> bool {
         return false;
     };
     let live = found.live.as_ref();
-    let live = live.and_then(|live| live.token(&token.name_any()));
+    let live = live.and_then(|live| live.token(&local_name(token)));
     live.is_some_and(|live| {
         live.fingerprint == hash.fingerprint() && live.generation == token.metadata.generation
     })

@@ -10,6 +10,7 @@ use crate::{
     access_token::{self, Token},
     context::Context,
     error::ReconcileError,
+    member::localized,
     refusal::Refusal,
     repository,
     runtime::secrets,
@@ -19,11 +20,13 @@ use package_broker_kinds::SecretData;
 /// An object with what goes with it, if it can be used.
 type Judged<K, T> = (Arc<K>, Result<T, Refusal>);
 
-/// What was found. What is wrong with one object keeps no other out.
+/// What was found, each object as its broker knows it. What is wrong with one keeps no other out.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) repositories: Vec<Judged<Repository, Option<SecretData>>>,
     pub(crate) tokens: Vec<Judged<AccessToken, Token>>,
+    /// The version of each repository's Secret, by the repository's name.
+    pub(crate) versions: BTreeMap<String, String>,
     /// Those that lead to servers, by name, as far as they are there.
     pub(crate) secrets: BTreeMap<String, SecretData>,
 }
@@ -36,11 +39,15 @@ pub(super) async fn dereference(
     let mut found = Found::default();
     for repository in context.repositories_of(broker) {
         let judged = repository::judge(&repository, broker, context).await?;
-        found.repositories.push((repository, judged));
+        let version = repository::secret_version(&repository, context);
+        let local = localized(&repository);
+        let version = version.map(|version| (local.name_any(), version));
+        found.versions.extend(version);
+        found.repositories.push((local, judged));
     }
     for token in context.tokens_of(broker) {
-        let judged = access_token::judge(&token, context).await?;
-        found.tokens.push((token, judged));
+        let judged = access_token::judge(&token, broker, context).await?;
+        found.tokens.push((localized(&token), judged));
     }
     found.secrets = secrets(broker, context).await?;
     Ok(found)

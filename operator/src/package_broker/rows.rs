@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 use package_broker_core::{
     domain::{
         declared::{pack, write_settings},
@@ -24,7 +24,10 @@ use crate::{
     context::Context,
     database::{Access, RepositoryState, Schema, Wanted, digest},
     error::ReconcileError,
-    runtime::{failpoint::reach, live::LiveToken},
+    runtime::{
+        failpoint::reach,
+        live::{Live, LiveToken},
+    },
 };
 
 /// What became of them.
@@ -60,7 +63,7 @@ pub(super) async fn declare(
         Ok(Schema::Older) => return Ok(Rows::OldTables),
         Err(error) => return Ok(Rows::Failed(error.to_string())),
     }
-    let wanted = wanted(broker, valid, context)?;
+    let wanted = wanted(broker, valid)?;
     let tokens = tokens_in(valid);
     match opened.declare(wanted).await {
         Ok(changed) => {
@@ -68,7 +71,7 @@ pub(super) async fn declare(
                 reach("broker.rows-declared");
                 tracing::info!(namespace = key.0, name = key.1, "declared in the database");
             }
-            tell_tokens(&key, tokens, context);
+            tell_tokens(broker, tokens, context);
             context.look_at_syncs.look_at(&key.1, &key.0);
             Ok(Rows::Declared)
         }
@@ -88,50 +91,35 @@ fn tokens_in(valid: &Valid) -> Vec<LiveToken> {
         .collect()
 }
 
-/// Has the tokens looked at of which there is something new to say.
-fn tell_tokens((namespace, name): &(String, String), tokens: Vec<LiveToken>, context: &Context) {
-    let before = context.answers.last(namespace, name).unwrap_or_default();
-    let mut changed: Vec<&str> = Vec::new();
-    for token in &tokens {
-        if before.token(&token.name) != Some(token) {
-            changed.push(&token.name);
-        }
+/// Has those looked at of which there is something new to say.
+fn tell_tokens(broker: &PackageBroker, tokens: Vec<LiveToken>, context: &Context) {
+    let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
+    let before = context.answers.last(&namespace, &name).unwrap_or_default();
+    let now = Live {
+        access_tokens: tokens,
+        ..Live::clone(&before)
+    };
+    if now == *before {
+        return;
     }
-    for token in &before.access_tokens {
-        if !tokens.iter().any(|now| now.name == token.name) {
-            changed.push(&token.name);
-        }
-    }
-    let changed: Vec<String> = changed.into_iter().map(str::to_owned).collect();
-    context
-        .answers
-        .change(namespace, name, |live| live.access_tokens = tokens);
-    for token in changed {
-        context.look_at_token.look_at(&token, namespace);
-    }
+    context.answers.change(&namespace, &name, |live| {
+        live.access_tokens.clone_from(&now.access_tokens);
+    });
+    context.pass_on(broker, &before, &now);
 }
 
-fn wanted(
-    broker: &PackageBroker,
-    valid: &Valid,
-    context: &Context,
-) -> Result<Wanted, ReconcileError> {
+fn wanted(broker: &PackageBroker, valid: &Valid) -> Result<Wanted, ReconcileError> {
     let broker = without_cluster(broker)?;
     let mut repositories = Vec::with_capacity(valid.repositories.len());
     let mut states = BTreeMap::new();
     for (resource, secret) in &valid.repositories {
         repositories.push(package_broker_kinds::repository(resource, secret.as_ref()));
-        let reference = resource.spec.credentials_secret_ref.as_ref();
-        let version = reference.and_then(|reference| {
-            let namespace = resource.namespace().unwrap_or_default();
-            let secret = ObjectRef::new(reference.name.as_str()).within(&namespace);
-            context.children.secrets.get(&secret)?.resource_version()
-        });
+        let name = resource.name_any();
         let state = RepositoryState {
             generation: resource.metadata.generation,
-            credentials: version,
+            credentials: valid.versions.get(&name).cloned(),
         };
-        states.insert(resource.name_any(), state);
+        states.insert(name, state);
     }
     let mut tokens = Vec::with_capacity(valid.tokens.len());
     for credential in credentials(&valid.tokens) {

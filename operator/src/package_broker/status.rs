@@ -19,6 +19,7 @@ use crate::{
     children::selector,
     context::Context,
     error::ReconcileError,
+    member::local_name,
     runtime::{
         conditions::{Fact, Verdict, conditions},
         failpoint::reach,
@@ -223,7 +224,7 @@ fn is_busy(
     let repositories = context.repositories_of(broker);
     let tokens = context.tokens_of(broker);
     let of_repositories = repositories.iter().any(|repository| {
-        let live = live.repository(&repository.name_any());
+        let live = live.repository(&local_name(repository.as_ref()));
         live.is_some_and(|live| {
             live.generation != repository.metadata.generation
                 || live.last_sync.is_none()
@@ -231,7 +232,7 @@ fn is_busy(
         })
     });
     let of_tokens = tokens.iter().any(|token| {
-        let live = live.token(&token.name_any());
+        let live = live.token(&local_name(token.as_ref()));
         let known = token.status.as_ref();
         let known = known.and_then(|status| status.fingerprint.as_ref());
         live.is_some_and(|live| {
@@ -249,18 +250,7 @@ async fn ask(broker: &PackageBroker, context: &Context) -> Result<Arc<Live>, Ask
     let url = status_url(broker, context);
     let (live, before) = context.answers.ask(&namespace, &name, &url).await?;
     let before = before.unwrap_or_default();
-    for repository in context.repositories_of(broker) {
-        let name = repository.name_any();
-        if live.repository(&name) != before.repository(&name) {
-            context.look_at_repository.look_at(&name, &namespace);
-        }
-    }
-    for token in context.tokens_of(broker) {
-        let name = token.name_any();
-        if live.token(&name) != before.token(&name) {
-            context.look_at_token.look_at(&name, &namespace);
-        }
-    }
+    context.pass_on(broker, &before, &live);
     Ok(live)
 }
 

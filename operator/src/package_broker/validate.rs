@@ -1,6 +1,9 @@
 //! Which of what belongs to a `PackageBroker` can be used together.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use package_broker_kinds::SecretData;
@@ -20,6 +23,8 @@ pub(crate) struct Valid {
     pub(crate) refused: usize,
     /// All repositories, and all tokens, that belong to it.
     pub(crate) counts: (usize, usize),
+    /// The version of each repository's Secret, by the repository's name.
+    pub(crate) versions: BTreeMap<String, String>,
     /// What its state is on; nothing for a volume.
     pub(crate) servers: Option<Servers>,
 }
@@ -33,6 +38,7 @@ pub(super) fn validate(broker: &PackageBroker, found: Found) -> Result<Valid, Ve
     let mut valid = Valid {
         counts,
         servers: servers::validate(broker, &found.secrets)?,
+        versions: found.versions,
         ..Valid::default()
     };
     for (repository, judged) in found.repositories {

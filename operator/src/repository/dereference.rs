@@ -9,6 +9,8 @@ use package_broker_kinds::SecretData;
 use crate::{
     context::Context,
     error::ReconcileError,
+    member::{admitted, home},
+    refusal::Refusal,
     runtime::{live::Live, secrets},
 };
 
@@ -25,9 +27,11 @@ pub(super) enum Named {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) broker: Option<Arc<PackageBroker>>,
+    /// Whether that takes it from its namespace.
+    pub(super) admitted: Result<(), Refusal>,
     pub(super) secret: Named,
     /// What the broker said last.
     pub(super) live: Option<Arc<Live>>,
@@ -38,12 +42,16 @@ pub(super) async fn dereference(
     repository: &Repository,
     context: &Context,
 ) -> Result<Found, ReconcileError> {
-    let namespace = repository.namespace().unwrap_or_default();
-    let name = repository.spec.broker_ref.name.as_str();
+    let (namespace, name) = home(repository);
+    let broker = context.broker(&namespace, &name);
+    let admitted = broker.as_ref().map_or(Ok(()), |broker| {
+        admitted(repository, broker, &context.repositories, context)
+    });
     Ok(Found {
-        broker: context.broker(&namespace, name),
+        broker,
+        admitted,
         secret: secret(repository, context).await?,
-        live: context.answers.last(&namespace, name),
+        live: context.answers.last(&namespace, &name),
     })
 }
 

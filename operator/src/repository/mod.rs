@@ -8,7 +8,10 @@ mod validate;
 
 use std::sync::Arc;
 
-use kube::{Resource, runtime::controller::Action};
+use kube::{
+    Resource, ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 use package_broker_crds::{PackageBroker, Repository};
 use package_broker_kinds::SecretData;
 
@@ -16,6 +19,7 @@ use self::dereference::Named;
 use crate::{
     context::Context,
     error::ReconcileError,
+    member::admitted,
     refusal::Refusal,
     runtime::{conditions::stands, failpoint::reach},
 };
@@ -40,12 +44,28 @@ pub(crate) async fn reconcile(
     status::write(&repository, &found, verdict, &context).await
 }
 
+/// The version of the Secret that a repository names.
+pub(crate) fn secret_version(repository: &Repository, context: &Context) -> Option<String> {
+    let name = repository
+        .spec
+        .credentials_secret_ref
+        .as_ref()?
+        .name
+        .as_str();
+    let namespace = repository.namespace().unwrap_or_default();
+    let secret = ObjectRef::new(name).within(&namespace);
+    context.children.secrets.get(&secret)?.resource_version()
+}
+
 /// Whether a repository can be used, and its credentials if it has any.
 pub(crate) async fn judge(
     repository: &Repository,
     broker: &PackageBroker,
     context: &Context,
 ) -> Result<Result<Option<SecretData>, Refusal>, ReconcileError> {
+    if let Err(refusal) = admitted(repository, broker, &context.repositories, context) {
+        return Ok(Err(refusal));
+    }
     let secret = dereference::secret(repository, context).await?;
     let judged = validate::judge(repository, broker, &secret);
     Ok(judged.map(|()| match secret {

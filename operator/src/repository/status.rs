@@ -11,6 +11,7 @@ use super::dereference::Found;
 use crate::{
     context::Context,
     error::ReconcileError,
+    member::local_name,
     package_broker::build::sync_request,
     runtime::{
         conditions::{Fact, Verdict, conditions},
@@ -27,7 +28,7 @@ pub(super) async fn write(
     verdict: Verdict,
     context: &Context,
 ) -> Result<Action, ReconcileError> {
-    let name = repository.name_any();
+    let name = local_name(repository);
     let live = found.live.as_ref().and_then(|live| live.repository(&name));
     let before = repository.status.as_ref();
     let now = put(repository, live, &verdict);

@@ -52,7 +52,8 @@ fn found(said: &Value) -> Found {
     Found {
         broker: Some(broker(&json!({}))),
         live: Some(live(said)),
-        ..Found::default()
+        admitted: Ok(()),
+        secret: Named::None,
     }
 }
 
@@ -84,7 +85,10 @@ fn each_state_has_its_verdict() {
     for (spec, found, expected) in [
         (
             &plain,
-            Found::default(),
+            Found {
+                broker: None,
+                ..found(&plain)
+            },
             ("Progressing", Some(Reason::NotFound)),
         ),
         (&local, found(&plain), ("Stalled", Some(Reason::NotAllowed))),

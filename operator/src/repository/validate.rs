@@ -6,6 +6,7 @@ use package_broker_kinds::{credentials, egress, schedule};
 
 use super::dereference::{Found, Named};
 use crate::{
+    member::{home, local_name},
     refusal::Refusal,
     runtime::{
         conditions::Verdict,
@@ -15,11 +16,13 @@ use crate::{
 
 /// How it stands with it.
 pub(super) fn validate(repository: &Repository, found: &Found) -> Verdict {
-    let namespace = repository.namespace().unwrap_or_default();
-    let name = repository.spec.broker_ref.name.as_str();
+    let (namespace, name) = home(repository);
     let Some(broker) = &found.broker else {
-        return Refusal::no_broker(&namespace, name).verdict();
+        return Refusal::no_broker(&namespace, &name).verdict();
     };
+    if let Err(refusal) = &found.admitted {
+        return refusal.clone().verdict();
+    }
     if let Err(refusal) = judge(repository, broker, &found.secret) {
         return refusal.verdict();
     }
@@ -27,7 +30,7 @@ pub(super) fn validate(repository: &Repository, found: &Found) -> Verdict {
         return Verdict::Suspended;
     }
     let live = found.live.as_ref();
-    let live = live.and_then(|live| live.repository(&repository.name_any()));
+    let live = live.and_then(|live| live.repository(&local_name(repository)));
     let generation = repository.metadata.generation;
     match live.filter(|live| live.generation == generation) {
         Some(live) => judge_sync(live),

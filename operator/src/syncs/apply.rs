@@ -8,7 +8,11 @@ use crate::{
     context::Context,
     error::ReconcileError,
     package_broker,
-    runtime::{failpoint::reach, jobs, live::LiveRepository},
+    runtime::{
+        failpoint::reach,
+        jobs,
+        live::{Live, LiveRepository},
+    },
 };
 
 /// Makes those that are due, and removes those that say nothing any more.
@@ -56,18 +60,15 @@ pub(super) async fn apply(
 pub(super) fn tell(broker: &PackageBroker, live: Vec<LiveRepository>, context: &Context) {
     let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
     let before = context.answers.last(&namespace, &name).unwrap_or_default();
-    let changed: Vec<String> = live
-        .iter()
-        .filter(|now| before.repository(&now.name) != Some(now))
-        .map(|now| now.name.clone())
-        .collect();
-    if changed.is_empty() && live.len() == before.repositories.len() {
+    let now = Live {
+        repositories: live,
+        ..Live::clone(&before)
+    };
+    if now == *before {
         return;
     }
-    context
-        .answers
-        .change(&namespace, &name, |known| known.repositories = live);
-    for repository in changed {
-        context.look_at_repository.look_at(&repository, &namespace);
-    }
+    context.answers.change(&namespace, &name, |known| {
+        known.repositories.clone_from(&now.repositories);
+    });
+    context.pass_on(broker, &before, &now);
 }

@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     database::RepositoryState,
     error::ReconcileError,
+    member::local_name,
     package_broker::build::job::{COMPONENT, SYNC},
     runtime::jobs::{self, Progress},
 };
@@ -68,7 +69,7 @@ pub(super) async fn dereference(
     };
     let mut sorted = sort(jobs, &mut found.superseded);
     for repository in context.repositories_of(broker) {
-        let name = repository.name_any();
+        let name = local_name(repository.as_ref());
         // One that is not declared yet, or in another state, comes when it is.
         let Some(state) = declared.repositories.get(&name) else {
             continue;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     children::short_name,
     database::digest,
+    member::local_name,
     package_broker::{
         build::{
             job::{SYNC, Task, build as build_job},
@@ -29,7 +30,7 @@ const AROUND: Duration = Duration::from_mins(10);
 
 /// The Job. Its name is the same for the same sync, however often it is begun.
 pub(super) fn build(broker: &PackageBroker, image: &str, servers: &Servers, start: &Start) -> Job {
-    let repository = start.repository.name_any();
+    let repository = local_name(start.repository.as_ref());
     let annotation = |key: &str, value: Option<String>| Some((key.to_owned(), value?));
     let annotations = [
         annotation(GENERATION, start.state.generation.map(|n| n.to_string())),

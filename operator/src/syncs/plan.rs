@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 use package_broker_crds::{PackageBroker, Repository};
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
 };
 use crate::{
     database::RepositoryState,
+    member::local_name,
     package_broker::build::sync_request,
     runtime::live::{LastSync, LiveJobs, LiveRepository},
 };
@@ -61,7 +61,7 @@ pub(super) fn plan(broker: &PackageBroker, found: &Found, now: Timestamp) -> Pla
             None => {}
         }
     }
-    waiting.sort_by_key(|(since, start)| (*since, start.repository.name_any()));
+    waiting.sort_by_key(|(since, start)| (*since, local_name(start.repository.as_ref())));
     let most = usize::try_from(broker.spec.sync.max_concurrent).unwrap_or(1);
     let room = most.saturating_sub(found.running);
     let start = waiting.into_iter().take(room).map(|(_, start)| start);
@@ -114,7 +114,7 @@ fn live(known: &Known, next: Option<Timestamp>) -> LiveRepository {
         .filter(|past| past.is_of(&known.state))
         .filter(|past| past.report.error.is_some() || known.is_stored);
     LiveRepository {
-        name: known.repository.name_any(),
+        name: local_name(known.repository.as_ref()),
         generation: known.state.generation,
         packages: counts
             .and_then(|report| report.packages)

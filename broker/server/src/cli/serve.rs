@@ -44,7 +44,7 @@ async fn serve(settings: &Process) -> anyhow::Result<()> {
         replica.follow(stop.clone()).await;
         Ok(())
     };
-    server
-        .run(&replica.engine, &stop, first, then, std::future::ready(()))
-        .await
+    let serving = server.run(&replica.engine, &stop, first, then, std::future::ready(()));
+    // On the heap: it holds all that a change of what is declared needs.
+    Box::pin(serving).await
 }

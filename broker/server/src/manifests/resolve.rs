@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use package_broker_core::domain::token::{self, TokenHash};
 use package_broker_crds::{
-    AccessToken, PackageBroker, Repository,
+    AccessToken, BrokerRef, NamespaceRule, PackageBroker, Repository,
     validation::{Admitted, FieldError},
 };
+use package_broker_kinds::belonging::{admit, broker_of, localized_repository, localized_token};
 use package_broker_kinds::{SecretData, credentials, egress, schedule};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -48,11 +49,13 @@ pub(crate) fn resolve(manifests: &Manifests) -> Result<Desired, ManifestErrors> 
             Admitted::PackageBroker(broker) => brokers.push((broker.as_ref(), at)),
             Admitted::Repository(repository) => {
                 let data = resolver.repository(repository, at);
-                repositories.push((repository.as_ref().clone(), data));
+                let (of_broker, _) = broker_of(&repository.spec.broker_ref, at.namespace);
+                repositories.push((localized_repository(repository, of_broker), data));
             }
             Admitted::AccessToken(token) => {
                 let text = resolver.token(token, at);
-                tokens.push((token.as_ref().clone(), text));
+                let (of_broker, _) = broker_of(&token.spec.broker_ref, at.namespace);
+                tokens.push((localized_token(token, of_broker), text));
             }
         }
     }
@@ -125,7 +128,9 @@ impl<'a> Resolver<'a> {
 
     fn repository(&mut self, repository: &Repository, at: At<'_>) -> Option<SecretData> {
         let spec = &repository.spec;
-        if let Some(broker) = self.broker(spec.broker_ref.name.as_str(), at) {
+        if let Some(broker) = self.broker(&spec.broker_ref, at) {
+            let rules = &broker.spec.allowed_namespaces;
+            self.admit(&rules.repositories, "repositories", &spec.broker_ref, at);
             self.egress(repository, broker, at);
         }
         if let Some(mistake) = schedule::mistake(&spec.sync) {
@@ -161,7 +166,10 @@ impl<'a> Resolver<'a> {
 
     fn token(&mut self, token: &AccessToken, at: At<'_>) -> Option<SecretString> {
         let spec = &token.spec;
-        self.broker(spec.broker_ref.name.as_str(), at);
+        if let Some(broker) = self.broker(&spec.broker_ref, at) {
+            let rules = &broker.spec.allowed_namespaces;
+            self.admit(&rules.access_tokens, "accessTokens", &spec.broker_ref, at);
+        }
         for (index, name) in spec.scopes.repositories.iter().enumerate() {
             self.scope(name.as_str(), index, at);
         }
@@ -225,15 +233,27 @@ impl<'a> Resolver<'a> {
         self.problems.push(at.source.problem(error));
     }
 
-    fn broker(&mut self, name: &str, at: At<'_>) -> Option<&'a PackageBroker> {
-        let broker = self.brokers.get(&(at.namespace, name)).copied();
+    fn broker(&mut self, reference: &BrokerRef, at: At<'_>) -> Option<&'a PackageBroker> {
+        let (namespace, name) = broker_of(reference, at.namespace);
+        let broker = self.brokers.get(&(namespace, name)).copied();
         if broker.is_none() && !self.brokers.is_empty() {
-            let known = names_in(self.brokers.keys(), at.namespace);
+            let known = names_in(self.brokers.keys(), namespace);
             let path = path_of(&["spec", "brokerRef", "name"]);
-            let error = dangling(path, "PackageBroker", name, &known, at.namespace);
+            let error = dangling(path, "PackageBroker", name, &known, namespace);
             self.problems.push(at.source.problem(error));
         }
         broker
+    }
+
+    /// Whether the broker takes objects of that kind from their namespace.
+    fn admit(&mut self, rule: &NamespaceRule, field: &str, reference: &BrokerRef, at: At<'_>) {
+        let (of_broker, name) = broker_of(reference, at.namespace);
+        let namespace = at.namespace;
+        if let Err(fix) = admit(rule, field, (namespace, of_broker), None) {
+            let message =
+                format!("PackageBroker {name:?} does not take this from namespace {namespace}");
+            self.refuse(at, &["spec", "brokerRef", "namespace"], message, fix);
+        }
     }
 
     fn secret(&mut self, name: &str, path: &[&str], at: At<'_>) -> Option<&'a Secret> {

@@ -2,6 +2,7 @@
 
 mod cost;
 mod defaults;
+mod namespaces;
 mod rejected;
 mod schedules;
 mod servers;

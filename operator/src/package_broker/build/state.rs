@@ -88,6 +88,7 @@ const IN_CLUSTER: &[&str] = &[
     "networkPolicy",
     "monitoring",
     "podTemplate",
+    "allowedNamespaces",
 ];
 
 /// The broker without what is done here for it, with the URL that clients use.

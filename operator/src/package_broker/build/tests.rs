@@ -157,6 +157,7 @@ fn everything_that_can_be_said_is_there() {
         refused: 1,
         counts: (2, 1),
         servers: None,
+        versions: BTreeMap::new(),
     };
     let objects = built(&broker, &valid);
     insta::assert_snapshot!(shown(&objects));

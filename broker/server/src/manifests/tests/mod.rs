@@ -5,6 +5,7 @@ mod docs;
 mod documents;
 mod files;
 mod forms;
+mod namespaces;
 mod references;
 mod secrets;
 
