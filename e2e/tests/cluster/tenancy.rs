@@ -51,25 +51,7 @@ fn a_tenant_brings_packages_and_tokens_where_it_may() {
         .map(|object| elsewhere(object, &central))
         .collect();
     tenant.apply(&documents).unwrap();
-    for (kind, name, field) in [
-        ("repository", "psr-log", "repositories"),
-        ("accesstoken", "ci", "accessTokens"),
-    ] {
-        Team::wait_for("the refusal", || {
-            let (reason, message) = ready(&tenant, kind, name);
-            let is_told = message.contains(&format!("the label {LABEL}=php"))
-                && message.contains(&format!("spec.allowedNamespaces.{field}"));
-            Ok((reason == "NotAllowed" && is_told).then_some(()))
-        })
-        .unwrap();
-    }
-    let made = tenant.attempt(&["get", "secret", "ci"]).unwrap();
-    assert!(
-        !made.status.success(),
-        "a token was made for a namespace that may not have one"
-    );
-    tenant.check_kstatus().unwrap();
-
+    refused(&tenant);
     let label = format!("{LABEL}=php");
     Kube::get()
         .run(&["label", "namespace", tenant.name(), &label])
@@ -92,7 +74,37 @@ fn a_tenant_brings_packages_and_tokens_where_it_may() {
         .unwrap();
     assert!(said.contains("Installing psr/log"), "{said}");
 
-    // And no longer when the label goes: the token stops, and so do the packages.
+    let again = project(&central, &json!({"psr/log": "*"}));
+    withdrawn(&tenant, &again);
+    for team in [&central, &tenant] {
+        team.check_kstatus().unwrap();
+    }
+}
+
+/// Each says which label is missing, and nothing is made.
+fn refused(tenant: &Team) {
+    for (kind, name, field) in [
+        ("repository", "psr-log", "repositories"),
+        ("accesstoken", "ci", "accessTokens"),
+    ] {
+        Team::wait_for("the refusal", || {
+            let (reason, message) = ready(tenant, kind, name);
+            let is_told = message.contains(&format!("the label {LABEL}=php"))
+                && message.contains(&format!("spec.allowedNamespaces.{field}"));
+            Ok((reason == "NotAllowed" && is_told).then_some(()))
+        })
+        .unwrap();
+    }
+    let made = tenant.attempt(&["get", "secret", "ci"]).unwrap();
+    assert!(
+        !made.status.success(),
+        "a token was made for a namespace that may not have one"
+    );
+    tenant.check_kstatus().unwrap();
+}
+
+/// The token stops, and so do the packages, when the label goes.
+fn withdrawn(tenant: &Team, project: &Value) {
     let gone = format!("{LABEL}-");
     Kube::get()
         .run(&["label", "namespace", tenant.name(), &gone])
@@ -105,12 +117,9 @@ fn a_tenant_brings_packages_and_tokens_where_it_may() {
     std::thread::sleep(Duration::from_secs(5));
     let refused = tenant.composer(
         "refused",
-        &project(&central, &json!({"psr/log": "*"})),
+        project,
         "ci",
         "composer update --no-interaction --no-progress 2>&1\n",
     );
     assert!(refused.is_err_and(|error| error.to_string().contains("token is not valid")));
-    for team in [&central, &tenant] {
-        team.check_kstatus().unwrap();
-    }
 }
