@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::{BrokerRef, SecretRef, immutable_rule, short_name_rule},
+    package_broker::DeletionPolicy,
     status::RepositoryStatus,
     text::{CronExpression, DurationString, PackagePattern, urls},
 };
@@ -126,6 +127,18 @@ pub struct RepositorySpec {
     /// being served, its archives too. Default: `false`.
     #[serde(default)]
     pub suspend: bool,
+
+    /// What becomes of the packages when the Repository is deleted: `Delete`, or `Retain`, which has
+    /// them served as they are, without any sync, until a Repository of the same name comes and
+    /// goes with `Delete`. Default: `Delete`.
+    #[serde(default = "RepositorySpec::default_deletion_policy")]
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl RepositorySpec {
+    fn default_deletion_policy() -> DeletionPolicy {
+        DeletionPolicy::Delete
+    }
 }
 
 /// The kinds of sources.

@@ -37,7 +37,8 @@ impl Member for Repository {
     }
 
     fn localized(&self, of_broker: &str) -> Self {
-        belonging::localized_repository(self, of_broker)
+        let namespace = self.namespace().unwrap_or_default();
+        belonging::localized_repository(self, &namespace, of_broker)
     }
 }
 
@@ -53,7 +54,8 @@ impl Member for AccessToken {
     }
 
     fn localized(&self, of_broker: &str) -> Self {
-        belonging::localized_token(self, of_broker)
+        let namespace = self.namespace().unwrap_or_default();
+        belonging::localized_token(self, &namespace, of_broker)
     }
 }
 

@@ -34,12 +34,18 @@ pub fn name_within(name: &str, namespace: &str, of_broker: &str) -> String {
     format!("{}-{digest}", kept.trim_end_matches(['-', '.']))
 }
 
-/// A `Repository` as its broker knows it: in the namespace of that, under the name that it has there. So is the Secret
-/// that it names.
-pub fn localized_repository(repository: &Repository, of_broker: &str) -> Repository {
+/// A `Repository` of this namespace as its broker knows it: in the namespace of that, under the name that it has there. So
+/// is the Secret that it names.
+pub fn localized_repository(
+    repository: &Repository,
+    namespace: &str,
+    of_broker: &str,
+) -> Repository {
     let mut local = repository.clone();
-    let namespace = repository.metadata.namespace.clone().unwrap_or_default();
-    let name = |name: &str| name_within(name, &namespace, of_broker);
+    if namespace == of_broker {
+        return local;
+    }
+    let name = |name: &str| name_within(name, namespace, of_broker);
     local.metadata.name = local.metadata.name.as_deref().map(name);
     local.metadata.namespace = Some(of_broker.to_owned());
     local.spec.broker_ref.namespace = None;
@@ -50,10 +56,12 @@ pub fn localized_repository(repository: &Repository, of_broker: &str) -> Reposit
 }
 
 /// The same of an `AccessToken`: the Repositories that it names are of its own namespace.
-pub fn localized_token(token: &AccessToken, of_broker: &str) -> AccessToken {
+pub fn localized_token(token: &AccessToken, namespace: &str, of_broker: &str) -> AccessToken {
     let mut local = token.clone();
-    let namespace = token.metadata.namespace.clone().unwrap_or_default();
-    let name = |name: &str| name_within(name, &namespace, of_broker);
+    if namespace == of_broker {
+        return local;
+    }
+    let name = |name: &str| name_within(name, namespace, of_broker);
     local.metadata.name = local.metadata.name.as_deref().map(name);
     local.metadata.namespace = Some(of_broker.to_owned());
     local.spec.broker_ref.namespace = None;

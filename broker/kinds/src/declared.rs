@@ -2,6 +2,8 @@
 //! serves or syncs.
 
 use package_broker_core::ports::declared::Redeclared;
+use std::sync::Arc;
+
 use package_broker_core::{
     broker::Broker,
     domain::{
@@ -130,12 +132,14 @@ pub async fn declare(
     }
     broker.tokens.restrict(&wanted.tokens).await?;
     // So that what changes is known; what is declared now and cannot be used is about to be replaced.
+    let mut repositories = wanted.repositories;
     if let Ok(Some(before)) = load(broker, declared).await {
+        retain(before.installation.repositories(), &mut repositories);
         broker.repositories.adopt(before.installation).await?;
     }
     let text = write(wanted.broker);
     declared.declare_installation(&text).await?;
-    let redeclared = declared.declare(&wanted.repositories).await?;
+    let redeclared = declared.declare(&repositories).await?;
     // As it is there by now: another process may have declared something too.
     let now = load(broker, declared).await?.ok_or(Undeclared::Gone)?;
     broker.repositories.install(now.installation).await?;
@@ -145,6 +149,20 @@ pub async fn declare(
     // Last, so that the change itself is recorded if it ends the log.
     broker.audit.set_policy(policy);
     Ok(redeclared)
+}
+
+/// Adds those of before that are to stay when they are no longer declared: they are served, and not synced any more.
+pub fn retain(before: &[Arc<Repository>], repositories: &mut Vec<Repository>) {
+    let gone = before.iter().filter(|known| {
+        known.retained && repositories.iter().all(|other| other.name != known.name)
+    });
+    let kept: Vec<Repository> = gone
+        .map(|known| Repository {
+            suspended: true,
+            ..Repository::clone(known)
+        })
+        .collect();
+    repositories.extend(kept);
 }
 
 /// What is recorded in the audit log, and for how long.

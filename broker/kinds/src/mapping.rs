@@ -72,6 +72,7 @@ pub fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> R
         credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
         public: false,
         suspended: spec.suspend,
+        retained: spec.deletion_policy == crds::DeletionPolicy::Retain,
     }
 }
 
@@ -115,6 +116,7 @@ fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
         credentials: Credentials::default(),
         public: true,
         suspended: false,
+        retained: false,
     })
 }
 

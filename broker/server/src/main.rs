@@ -9,6 +9,7 @@ mod logging;
 mod manifests;
 mod renewal;
 mod replica;
+mod retained;
 mod routes;
 mod running;
 mod settings;

@@ -31,6 +31,7 @@ use crate::{
     listen::Addresses,
     manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
     renewal::Renewal,
+    retained::with_retained,
     routes::{Declared, DeclaredToken, InForce, SyncRequest},
     tokens::{self, Tokens},
 };
@@ -84,6 +85,7 @@ impl Running {
         self.check_public_url(desired)?;
         self.engine.check(&desired.broker)?;
         let repositories = installation::repositories(desired);
+        let repositories = with_retained(&*broker.database, repositories).await?;
         let installation =
             package_broker_kinds::installation(spec, repositories, &self.addresses.url());
         let data = self.engine.data();

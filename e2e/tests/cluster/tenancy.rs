@@ -110,7 +110,7 @@ fn withdrawn(tenant: &Team, project: &Value) {
         .run(&["label", "namespace", tenant.name(), &gone])
         .unwrap();
     Team::wait_for("the end of the token", || {
-        let (reason, _) = ready(&tenant, "accesstoken", "ci");
+        let (reason, _) = ready(tenant, "accesstoken", "ci");
         Ok((reason == "NotAllowed").then_some(()))
     })
     .unwrap();

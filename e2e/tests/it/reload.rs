@@ -108,6 +108,29 @@ fn a_removed_repository_takes_its_packages_along() {
 }
 
 #[test]
+fn a_removed_repository_that_is_to_stay_is_served_as_it_is() {
+    let mut world = World::start(|all| all);
+    let stay = json!({"deletionPolicy": "Retain"});
+    world.registry.patch("Repository", "other", &stay);
+    let less = world.registry.manifests().clone();
+    world
+        .registry
+        .edit(&less.clone().without("Repository", "other"));
+    let served = |world: &World| {
+        let answer = world.registry.get("all", TOOL);
+        (answer.status, world.registry.get("all", &world.tool).status)
+    };
+    assert_eq!(served(&world), (200, 200));
+    // Also after a start, and until it is taken back and removed for good.
+    world.registry.restart();
+    assert_eq!(served(&world), (200, 200));
+    let whole = less.patched("Repository", "other", &json!({"deletionPolicy": "Delete"}));
+    world.registry.edit(&whole);
+    world.registry.edit(&whole.without("Repository", "other"));
+    assert_eq!(world.registry.get("all", TOOL).status, 404);
+}
+
+#[test]
 fn a_token_sees_its_new_scope_and_others_see_no_change() {
     let scope = json!({"scopes": {"packages": ["acme/*"]}});
     let mut world = World::start(|all| with_token(all, "narrow", &scope));

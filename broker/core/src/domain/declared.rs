@@ -72,6 +72,9 @@ struct Settings {
     /// Left out as a rule: releases that do not know it read all others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     suspended: bool,
+    /// The same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retained: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,6 +119,7 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         credentials: _,
         public,
         suspended,
+        retained,
     } = repository;
     let (interval, schedule) = match cadence {
         Cadence::Every(interval) => (Some(*interval), None),
@@ -142,6 +146,7 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         },
         public: *public,
         suspended: *suspended,
+        retained: *retained,
     };
     serde_json::to_string(&settings).map_err(unreadable)
 }
@@ -189,6 +194,7 @@ pub fn read_settings(
         credentials,
         public: settings.public,
         suspended: settings.suspended,
+        retained: settings.retained,
     })
 }
 

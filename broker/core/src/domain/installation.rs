@@ -170,6 +170,7 @@ mod tests {
             credentials: Credentials::default(),
             public,
             suspended: false,
+            retained: false,
         }
     }
 

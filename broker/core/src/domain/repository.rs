@@ -91,6 +91,8 @@ pub struct Repository {
     /// It is not synced for the time being. What was read of it before goes on being served, and no name is expected of it
     /// beyond that.
     pub suspended: bool,
+    /// Whether it goes on being served, and is synced no more, when it is no longer declared.
+    pub retained: bool,
 }
 
 impl Repository {
@@ -110,6 +112,7 @@ impl Repository {
             credentials,
             public,
             suspended,
+            retained,
         } = self;
         (name, kind, url, priority, filter)
             == (
@@ -119,16 +122,15 @@ impl Repository {
                 &other.priority,
                 &other.filter,
             )
-            && (mode, cadence, timeout, path, bucket, public, suspended)
+            && (mode, cadence, timeout, path, bucket)
                 == (
                     &other.mode,
                     &other.cadence,
                     &other.timeout,
                     &other.path,
                     &other.bucket,
-                    &other.public,
-                    &other.suspended,
                 )
+            && (public, suspended, retained) == (&other.public, &other.suspended, &other.retained)
             && credentials.same_as(&other.credentials)
     }
 }

@@ -50,12 +50,15 @@ pub(crate) fn resolve(manifests: &Manifests) -> Result<Desired, ManifestErrors> 
             Admitted::Repository(repository) => {
                 let data = resolver.repository(repository, at);
                 let (of_broker, _) = broker_of(&repository.spec.broker_ref, at.namespace);
-                repositories.push((localized_repository(repository, of_broker), data));
+                repositories.push((
+                    localized_repository(repository, at.namespace, of_broker),
+                    data,
+                ));
             }
             Admitted::AccessToken(token) => {
                 let text = resolver.token(token, at);
                 let (of_broker, _) = broker_of(&token.spec.broker_ref, at.namespace);
-                tokens.push((localized_token(token, of_broker), text));
+                tokens.push((localized_token(token, at.namespace, of_broker), text));
             }
         }
     }

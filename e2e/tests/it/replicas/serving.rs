@@ -99,6 +99,26 @@ fn follow_every_change(installation: &Installation) {
     }
 }
 
+#[test]
+fn a_repository_that_is_to_stay_is_served_when_it_is_no_longer_declared() {
+    let installation = Installation::without_redis();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let other = Upstream::listed();
+    other.release("globex/tool", "1.0.0");
+    let stay = json!({"deletionPolicy": "Retain"});
+    let both = with_upstream(&upstream).repository("other", "composer", &other.url(), &stay);
+    installation.apply(&both, URL);
+    installation.sync("team");
+    installation.sync("other");
+    installation.apply(&with_upstream(&upstream), URL);
+    let replica = installation.serve("one");
+    ready(&replica);
+    assert_eq!(ask(&replica, "all", "/p2/globex/tool.json").status, 200);
+    installation.apply(&with_upstream(&upstream), URL);
+    assert_eq!(ask(&replica, "all", "/p2/globex/tool.json").status, 200);
+}
+
 /// Whoever declared a token may use it at once, with every replica: none has to be told of it first.
 #[test]
 fn a_token_is_taken_from_the_moment_it_is_declared() {

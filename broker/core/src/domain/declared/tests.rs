@@ -41,6 +41,7 @@ fn full() -> Repository {
         credentials: Credentials::default(),
         public: true,
         suspended: false,
+        retained: false,
     }
 }
 
@@ -57,6 +58,7 @@ fn bare() -> Repository {
         bucket: BucketAccess::default(),
         public: false,
         suspended: false,
+        retained: false,
         ..full()
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn repository(url: &str) -> Repository {
         credentials: Credentials::default(),
         public: false,
         suspended: false,
+        retained: false,
     }
 }
 

@@ -45,6 +45,23 @@ fn they_belong_to_it_where_it_allows_that() {
     assert_eq!(token.spec.scopes.repositories[0].as_str(), "lib.tenant");
 }
 
+/// Manifests on a laptop often name no namespace.
+#[test]
+fn at_home_everything_keeps_its_name() {
+    let all = manifests("{}");
+    let (home, _) = all
+        .split_once("kind: Repository\nmetadata: {name: lib, namespace: tenant}")
+        .unwrap();
+    let home = home
+        .rsplit_once("---")
+        .unwrap()
+        .0
+        .replace(", namespace: packages", "");
+    let desired = Folder::with(&[("m.yaml", &home)]).resolve().unwrap();
+    let name = desired.repositories[0].0.metadata.name.as_deref();
+    assert_eq!(name, Some("lib"));
+}
+
 #[test]
 fn and_do_not_where_it_does_not() {
     let said = |allowed: &str| -> Vec<String> {
