@@ -42,7 +42,7 @@ pub use servers::{
 };
 pub use status::{
     AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT,
-    ROTATE_REQUESTED_AT, Reason, RepositoryStatus, SYNC_REQUESTED_AT,
+    ROTATE_REQUESTED_AT, Reason, RepositoryStatus, SYNC_REQUESTED_AT, TOKEN_SHA256,
 };
 pub use text::{
     AnnotationValue, Cidr, CronExpression, DurationString, Hostname, InvalidText, LabelValue,

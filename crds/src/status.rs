@@ -19,6 +19,10 @@ pub const RECONCILE_REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// Has a token replaced by a new one at once when its value changes; the one before it stops at once too.
 pub const ROTATE_REQUESTED_AT: &str = "package.broker/rotate-requested-at";
 
+/// What an AccessToken without a Secret is known by: 64 hexadecimal digits. For whoever writes manifests and is not to
+/// know tokens, an operator for instance.
+pub const TOKEN_SHA256: &str = "package.broker/token-sha256";
+
 /// Types of conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {

@@ -236,6 +236,8 @@ fn assemble(
         look_at_repository,
         look_at_token,
         look_at_syncs,
+        looks: access_token::looks::Looks::default(),
+        settled: package_broker::settled::Settlements::default(),
         attempts: package_broker::migration::Attempts::default(),
         databases: crate::database::Databases::default(),
         syncs: crate::syncs::Syncs::default(),

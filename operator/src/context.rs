@@ -9,12 +9,13 @@ use kube::{
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 
 use crate::{
+    access_token::looks::Looks,
     args::Images,
     children::Children,
     database::Databases,
     member::{Member, local_name, members},
     metrics::{Kinds, Metrics},
-    package_broker::migration::Attempts,
+    package_broker::{migration::Attempts, settled::Settlements},
     runtime::{
         apply::Applier,
         events::Events,
@@ -43,6 +44,10 @@ pub(crate) struct Context {
     pub(crate) applier: Applier,
     pub(crate) events: Events,
     pub(crate) backoffs: Backoffs,
+    /// What was found in the Secrets of tokens.
+    pub(crate) looks: Looks,
+    /// Brokers that were brought to what their spec says.
+    pub(crate) settled: Settlements,
     /// Migrations that failed.
     pub(crate) attempts: Attempts,
     /// The databases of brokers that have one.

@@ -8,9 +8,8 @@ use kube::ResourceExt;
 use package_broker_core::domain::token::TokenHash;
 use package_broker_crds::AccessToken;
 use package_broker_kinds::lifetime::{expires_at, previous_expires_at, previous_name};
-use secrecy::SecretString;
 
-use super::{Token, record::PREVIOUS};
+use super::Taken;
 
 /// A token that a broker takes.
 pub(crate) struct Credential<'a> {
@@ -18,19 +17,14 @@ pub(crate) struct Credential<'a> {
     pub(crate) name: String,
     /// The object that says what it allows.
     pub(crate) of: &'a AccessToken,
-    pub(crate) text: &'a SecretString,
     pub(crate) hash: TokenHash,
     /// When it stops working; it may have passed already.
     pub(crate) expires_at: Option<Timestamp>,
-    /// The Secret it is in.
-    pub(crate) secret: &'a str,
-    /// Its key there.
-    pub(crate) key: &'a str,
 }
 
-/// All tokens of these objects, which are not suspended: no text and no name is there twice. The same input gives the same
+/// All tokens of these objects, which are not suspended: no token and no name is there twice. The same input gives the same
 /// list, whatever time it is.
-pub(crate) fn credentials(tokens: &[(Arc<AccessToken>, Token)]) -> Vec<Credential<'_>> {
+pub(crate) fn credentials(tokens: &[(Arc<AccessToken>, Taken)]) -> Vec<Credential<'_>> {
     let mut names: HashSet<String> = tokens.iter().map(|(object, _)| object.name_any()).collect();
     let mut hashes: HashSet<TokenHash> = tokens.iter().map(|(_, token)| token.hash).collect();
     let mut all = Vec::with_capacity(tokens.len());
@@ -39,15 +33,12 @@ pub(crate) fn credentials(tokens: &[(Arc<AccessToken>, Token)]) -> Vec<Credentia
         all.push(Credential {
             name: object.name_any(),
             of,
-            text: &token.text,
             hash: token.hash,
-            expires_at: expires_at(spec, token.record.issued_at),
-            secret: &token.secret,
-            key: &token.key,
+            expires_at: expires_at(spec, token.issued_at),
         });
         // One that is somebody's token now counts for what that one allows.
-        let previous = token.record.previous.as_ref();
-        let Some(previous) = previous.filter(|previous| hashes.insert(previous.hash)) else {
+        let Some((hash, valid_until)) = token.previous.filter(|(hash, _)| hashes.insert(*hash))
+        else {
             continue;
         };
         let name = previous_name(&object.name_any(), |name| names.contains(name));
@@ -55,11 +46,8 @@ pub(crate) fn credentials(tokens: &[(Arc<AccessToken>, Token)]) -> Vec<Credentia
         all.push(Credential {
             name,
             of,
-            text: &previous.text,
-            hash: previous.hash,
-            expires_at: Some(previous_expires_at(spec, previous.valid_until)),
-            secret: &token.secret,
-            key: PREVIOUS,
+            hash,
+            expires_at: Some(previous_expires_at(spec, valid_until)),
         });
     }
     all

@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use package_broker_crds::{AccessToken, PackageBroker};
 
+use super::validate;
 use crate::{
     context::Context,
     error::ReconcileError,
-    member::{admitted, home, local_name},
+    member::{admitted, home},
     refusal::Refusal,
     runtime::live::Live,
 };
@@ -21,7 +22,7 @@ pub(super) struct Found {
     pub(super) admitted: Result<(), Refusal>,
     /// The Secret that the token is, or will be, in.
     pub(super) secret: Option<Secret>,
-    /// The other tokens of the broker.
+    /// The other objects that had the token in this Secret when they were looked at last.
     pub(super) others: Vec<Arc<AccessToken>>,
     /// What the broker said last.
     pub(super) live: Option<Arc<Live>>,
@@ -37,15 +38,12 @@ pub(super) async fn dereference(
     let admitted = broker.as_ref().map_or(Ok(()), |broker| {
         admitted(token, broker, &context.tokens, context)
     });
-    let mut others = broker
-        .as_ref()
-        .map_or_else(Vec::new, |broker| context.tokens_of(broker));
-    others.retain(|other| local_name(other.as_ref()) != local_name(token));
+    let secret = secret(token, context).await?;
     Ok(Found {
         broker,
         admitted,
-        others,
-        secret: secret(token, context).await?,
+        others: doubles(token, secret.as_ref(), context),
+        secret,
         live: context.answers.last(&namespace, &name),
     })
 }
@@ -75,4 +73,24 @@ pub(super) fn place(token: &AccessToken) -> (String, String) {
         .and_then(|secret| secret.name.as_ref());
     let name = chosen.map_or_else(|| token.name_any(), |name| name.as_str().to_owned());
     (name, super::build::PASSWORD.to_owned())
+}
+
+/// Objects of the same broker with the token that is in the Secret.
+fn doubles(
+    token: &AccessToken,
+    secret: Option<&Secret>,
+    context: &Context,
+) -> Vec<Arc<AccessToken>> {
+    let Some(fingerprint) = validate::fingerprint(token, secret) else {
+        return Vec::new();
+    };
+    let mut found = context.tokens.state();
+    found.retain(|other| {
+        let status = other.status.as_ref();
+        status.and_then(|status| status.fingerprint.as_ref()) == Some(&fingerprint)
+            && other.uid() != token.uid()
+            && other.metadata.deletion_timestamp.is_none()
+            && home(other.as_ref()) == home(token)
+    });
+    found
 }

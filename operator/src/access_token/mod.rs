@@ -5,6 +5,7 @@ mod build;
 mod credentials;
 mod dereference;
 mod issue;
+pub(crate) mod looks;
 mod owner;
 mod record;
 mod status;
@@ -16,23 +17,17 @@ mod verdict;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, runtime::controller::Action};
 use package_broker_core::domain::token::TokenHash;
 use package_broker_crds::{AccessToken, PackageBroker};
-use package_broker_kinds::belonging::name_within;
 use secrecy::SecretString;
 
-#[cfg(test)]
-pub(crate) use self::record::Previous;
 pub(crate) use self::{
     credentials::{Credential, credentials},
     record::Record,
 };
 use crate::{
-    context::Context,
-    error::ReconcileError,
-    member::{admitted, home},
-    refusal::Refusal,
+    context::Context, error::ReconcileError, member::admitted, refusal::Refusal,
     runtime::failpoint::reach,
 };
 
@@ -47,6 +42,26 @@ pub(crate) struct Token {
     pub(crate) key: String,
     /// What is known of it.
     pub(crate) record: Record,
+}
+
+/// What a broker takes of a token: nothing that anybody could use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) hash: TokenHash,
+    pub(crate) issued_at: Option<Timestamp>,
+    /// The token before, and until when that is valid.
+    pub(crate) previous: Option<(TokenHash, Timestamp)>,
+}
+
+impl From<Token> for Taken {
+    fn from(token: Token) -> Self {
+        let previous = token.record.previous.as_ref();
+        Self {
+            hash: token.hash,
+            issued_at: token.record.issued_at,
+            previous: previous.map(|previous| (previous.hash, previous.valid_until)),
+        }
+    }
 }
 
 /// Brings a token's Secret to what the spec says: that first, as it is where the token lives. That the broker takes the
@@ -67,28 +82,25 @@ pub(crate) async fn reconcile(
     status::write(&token, &found, applied, &context).await
 }
 
-/// The token as it is in its Secret now, if it can be used.
+/// The token as it is in its Secret now, if it can be used. The Secret is read when it, or the object, is another than at
+/// the last look.
 pub(crate) async fn judge(
     token: &AccessToken,
     broker: &PackageBroker,
     context: &Context,
-) -> Result<Result<Token, Refusal>, ReconcileError> {
+) -> Result<Result<Taken, Refusal>, ReconcileError> {
     if let Err(refusal) = admitted(token, broker, &context.tokens, context) {
         return Ok(Err(refusal));
     }
-    let secret = dereference::secret(token, context).await?;
-    let judged = validate::judge(token, secret.as_ref());
-    Ok(judged.map(|judged| within(judged, token)))
-}
-
-/// The token as its broker knows it: Secrets of several namespaces may have one name.
-fn within(judged: Token, token: &AccessToken) -> Token {
-    let namespace = token.namespace().unwrap_or_default();
-    let (of_broker, _) = home(token);
-    Token {
-        secret: name_within(&judged.secret, &namespace, &of_broker),
-        ..judged
+    let look = looks::Look::at(token, context);
+    if let Some(judged) = context.looks.known(token, look.as_ref()) {
+        return Ok(judged);
     }
+    let secret = dereference::secret(token, context).await?;
+    let judged = validate::judge(token, secret.as_ref()).map(Taken::from);
+    // What was read may be newer than what was seen: then the next look finds another version, and reads it again.
+    context.looks.note(token, look, judged.clone());
+    Ok(judged)
 }
 
 /// The name of the Secret that a token is, or will be, in.

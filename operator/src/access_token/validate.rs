@@ -113,6 +113,12 @@ fn alone(token: &AccessToken, found: &Found, present: Token) -> Result<Token, Re
     }
 }
 
+/// What the token in a Secret is told from others by, if there is one that can be used.
+pub(super) fn fingerprint(token: &AccessToken, secret: Option<&Secret>) -> Option<String> {
+    let present = present(token, secret).ok()?;
+    Some(present.hash.fingerprint())
+}
+
 /// The token in the Secret.
 ///
 /// # Errors

@@ -93,6 +93,15 @@ impl Opened {
         Ok(true)
     }
 
+    /// Whether the database still has what was declared last.
+    pub(crate) async fn stands(&self) -> bool {
+        let Some(known) = self.declared() else {
+            return false;
+        };
+        let now = self.postgres.revisions().await;
+        now.is_ok_and(|now| of(&now) == known.revisions)
+    }
+
     async fn is_declared(&self, digest: &[u8; 32]) -> Result<bool, DatabaseError> {
         let now = of(&self.postgres.revisions().await?);
         let mut known = self.declared.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use package_broker_crds::{AccessToken, PackageBroker, Repository};
 
 use super::servers;
 use crate::{
-    access_token::{self, Token},
+    access_token::{self, Taken},
     context::Context,
     error::ReconcileError,
     member::localized,
@@ -24,7 +24,7 @@ type Judged<K, T> = (Arc<K>, Result<T, Refusal>);
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) repositories: Vec<Judged<Repository, Option<SecretData>>>,
-    pub(crate) tokens: Vec<Judged<AccessToken, Token>>,
+    pub(crate) tokens: Vec<Judged<AccessToken, Taken>>,
     /// The version of each repository's Secret, by the repository's name.
     pub(crate) versions: BTreeMap<String, String>,
     /// Those that lead to servers, by name, as far as they are there.

@@ -8,6 +8,7 @@ mod parts;
 mod pods;
 mod rows;
 pub(crate) mod servers;
+pub(crate) mod settled;
 mod status;
 mod surroundings;
 mod validate;
@@ -34,6 +35,10 @@ pub(crate) async fn reconcile(
 }
 
 async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, ReconcileError> {
+    let inputs = settled::inputs(broker, context);
+    if let Some(applied) = settled::again(broker, &inputs, context).await {
+        return status::write(broker, applied, context).await;
+    }
     let found = dereference::dereference(broker, context).await?;
     reach("broker.dereferenced");
     let valid = match validate::validate(broker, found) {
@@ -42,6 +47,7 @@ async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, Reco
     };
     let objects = build::build(broker, &valid, &context.images)?;
     let applied = apply::apply(broker, &valid, objects, context).await?;
+    settled::note(broker, inputs, &applied, context);
     status::write(broker, applied, context).await
 }
 

@@ -26,7 +26,7 @@ use crate::{
     error::ReconcileError,
     runtime::{
         failpoint::reach,
-        live::{Live, LiveToken},
+        live::{Live, LiveToken, named},
     },
 };
 
@@ -96,7 +96,7 @@ fn tell_tokens(broker: &PackageBroker, tokens: Vec<LiveToken>, context: &Context
     let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
     let before = context.answers.last(&namespace, &name).unwrap_or_default();
     let now = Live {
-        access_tokens: tokens,
+        access_tokens: named(tokens),
         ..Live::clone(&before)
     };
     if now == *before {

@@ -37,7 +37,9 @@ pub(super) async fn rest(
     if broker.meta().deletion_timestamp.is_some() {
         let name = broker.name_any();
         context.answers.forget(&namespace, &name);
-        context.databases.forget(&(namespace, name));
+        let key = (namespace, name);
+        context.databases.forget(&key);
+        context.settled.forget(&key);
         return Ok(Action::await_change());
     }
     let before = broker.status.clone().unwrap_or_default();

@@ -12,13 +12,13 @@ use super::{
     dereference::Found,
     servers::{self, Fault, Servers},
 };
-use crate::access_token::Token;
+use crate::access_token::Taken;
 
 /// What a broker is given, each object right by itself and beside the others.
 #[derive(Debug, Default)]
 pub(crate) struct Valid {
     pub(crate) repositories: Vec<(Arc<Repository>, Option<SecretData>)>,
-    pub(crate) tokens: Vec<(Arc<AccessToken>, Token)>,
+    pub(crate) tokens: Vec<(Arc<AccessToken>, Taken)>,
     /// Objects that belong to it and cannot be used.
     pub(crate) refused: usize,
     /// All repositories, and all tokens, that belong to it.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::runtime::{
     conditions::Verdict,
-    live::{Live, LiveRepository},
+    live::{Live, LiveRepository, named},
 };
 
 fn repository(spec: &Value) -> Repository {
@@ -43,7 +43,7 @@ fn live(said: &Value) -> Arc<Live> {
     }
     let repository: LiveRepository = serde_json::from_value(repository).unwrap();
     Arc::new(Live {
-        repositories: vec![repository],
+        repositories: named([repository]),
         ..Live::default()
     })
 }

@@ -21,8 +21,10 @@ pub(crate) struct Live {
     pub(crate) version: String,
     /// What is wrong with what the broker was given.
     pub(crate) manifests: Option<String>,
-    pub(crate) repositories: Vec<LiveRepository>,
-    pub(crate) access_tokens: Vec<LiveToken>,
+    #[serde(deserialize_with = "by_name")]
+    pub(crate) repositories: HashMap<String, LiveRepository>,
+    #[serde(deserialize_with = "by_name")]
+    pub(crate) access_tokens: HashMap<String, LiveToken>,
 }
 
 /// A repository as it is in force.
@@ -76,15 +78,46 @@ pub(crate) struct LiveToken {
     pub(crate) fingerprint: String,
 }
 
+/// Something that has a name.
+pub(crate) trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for LiveRepository {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for LiveToken {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A list by name.
+pub(crate) fn named<T: Named>(list: impl IntoIterator<Item = T>) -> HashMap<String, T> {
+    let list = list.into_iter();
+    list.map(|one| (one.name().to_owned(), one)).collect()
+}
+
+fn by_name<'de, D, T>(deserializer: D) -> Result<HashMap<String, T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Named,
+{
+    Ok(named(Vec::<T>::deserialize(deserializer)?))
+}
+
 impl Live {
     /// What it says of a repository.
     pub(crate) fn repository(&self, name: &str) -> Option<&LiveRepository> {
-        self.repositories.iter().find(|live| live.name == name)
+        self.repositories.get(name)
     }
 
     /// What it says of a token.
     pub(crate) fn token(&self, name: &str) -> Option<&LiveToken> {
-        self.access_tokens.iter().find(|live| live.name == name)
+        self.access_tokens.get(name)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     runtime::{
         failpoint::reach,
         jobs,
-        live::{Live, LiveRepository},
+        live::{Live, LiveRepository, named},
     },
 };
 
@@ -61,7 +61,7 @@ pub(super) fn tell(broker: &PackageBroker, live: Vec<LiveRepository>, context: &
     let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
     let before = context.answers.last(&namespace, &name).unwrap_or_default();
     let now = Live {
-        repositories: live,
+        repositories: named(live),
         ..Live::clone(&before)
     };
     if now == *before {

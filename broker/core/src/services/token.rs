@@ -1,7 +1,7 @@
 //! Who asks: from a token to what it may read.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
     time::Duration,
@@ -149,8 +149,8 @@ impl TokenService {
             .filter(|(record, _)| grants.contains_key(&record.hash));
         let known: Vec<(TokenRecord, Permissions)> = known.cloned().collect();
         if known.len() < grants.len() {
-            let stay = |hash: &TokenHash| known.iter().any(|(record, _)| record.hash == *hash);
-            let left = grants.iter().filter(|(hash, _)| stay(hash));
+            let stay: HashSet<TokenHash> = known.iter().map(|(record, _)| record.hash).collect();
+            let left = grants.iter().filter(|(hash, _)| stay.contains(hash));
             let left = left.map(|(hash, grant)| (*hash, Arc::clone(grant)));
             self.grants.store(Arc::new(left.collect()));
         }
@@ -180,18 +180,22 @@ impl TokenService {
 
     /// Records how the stored tokens were changed.
     fn note_changes(&self, before: &[(TokenRecord, Stamp)], after: &[TokenRecord]) {
-        let stored = |name: &str| before.iter().find(|(known, _)| known.name == name);
+        let stored: HashMap<&str, &TokenRecord> = before
+            .iter()
+            .map(|(known, _)| (known.name.as_str(), known))
+            .collect();
+        let kept: HashSet<&str> = after.iter().map(|token| token.name.as_str()).collect();
         for token in after {
-            match stored(&token.name) {
+            match stored.get(token.name.as_str()) {
                 None => self.note_change(Action::TokenCreated, token),
-                Some((known, _)) if known != token => {
+                Some(known) if *known != token => {
                     self.note_change(Action::TokenChanged, token);
                 }
                 Some(_) => {}
             }
         }
         for (token, _) in before {
-            if !after.iter().any(|other| other.name == token.name) {
+            if !kept.contains(token.name.as_str()) {
                 self.note_change(Action::TokenWithdrawn, token);
             }
         }

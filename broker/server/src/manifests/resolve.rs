@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use package_broker_core::domain::token::{self, TokenHash};
 use package_broker_crds::{
-    AccessToken, BrokerRef, NamespaceRule, PackageBroker, Repository,
+    AccessToken, BrokerRef, NamespaceRule, PackageBroker, Repository, TOKEN_SHA256,
     validation::{Admitted, FieldError},
 };
 use package_broker_kinds::belonging::{admit, broker_of, localized_repository, localized_token};
@@ -25,9 +25,8 @@ pub(crate) struct Desired {
     pub(crate) broker: PackageBroker,
     /// Its sources, each with the Secret it names, in the order of the manifests.
     pub(crate) repositories: Vec<(Repository, Option<SecretData>)>,
-    /// Its clients' tokens; without a text where `existingSecretRef` names none, and one is to be
-    /// made.
-    pub(crate) tokens: Vec<(AccessToken, Option<SecretString>)>,
+    /// Its clients' tokens; without a hash where nothing says which it is, and one is to be made.
+    pub(crate) tokens: Vec<(AccessToken, Option<TokenHash>)>,
 }
 
 /// Checks everything the manifests say about each other, and puts together what belongs together.
@@ -167,7 +166,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn token(&mut self, token: &AccessToken, at: At<'_>) -> Option<SecretString> {
+    fn token(&mut self, token: &AccessToken, at: At<'_>) -> Option<TokenHash> {
         let spec = &token.spec;
         if let Some(broker) = self.broker(&spec.broker_ref, at) {
             let rules = &broker.spec.allowed_namespaces;
@@ -176,7 +175,9 @@ impl<'a> Resolver<'a> {
         for (index, name) in spec.scopes.repositories.iter().enumerate() {
             self.scope(name.as_str(), index, at);
         }
-        let reference = spec.existing_secret_ref.as_ref()?;
+        let Some(reference) = spec.existing_secret_ref.as_ref() else {
+            return self.known_by_hash(token, at);
+        };
         let (name, key) = (reference.name.as_str(), reference.key.as_str());
         let secret = self.secret(name, &["spec", "existingSecretRef", "name"], at)?;
         let data = &secret.data;
@@ -195,7 +196,21 @@ impl<'a> Resolver<'a> {
         self.token_text(value.expose_secret(), &path, at)
     }
 
-    fn token_text(&mut self, value: &[u8], path: &[&str], at: At<'_>) -> Option<SecretString> {
+    /// The token that an annotation says the SHA-256 of.
+    fn known_by_hash(&mut self, token: &AccessToken, at: At<'_>) -> Option<TokenHash> {
+        let annotations = token.metadata.annotations.as_ref()?;
+        let text = annotations.get(TOKEN_SHA256)?;
+        let path = ["metadata", "annotations", TOKEN_SHA256];
+        let mut bytes = [0; 32];
+        if hex::decode_to_slice(text, &mut bytes).is_err() {
+            let message = "is not the SHA-256 of a token";
+            self.refuse(at, &path, message, "write 64 hexadecimal digits");
+            return None;
+        }
+        self.only_once(TokenHash(bytes), &path, at)
+    }
+
+    fn token_text(&mut self, value: &[u8], path: &[&str], at: At<'_>) -> Option<TokenHash> {
         let text = std::str::from_utf8(value)
             .unwrap_or_default()
             .trim_end_matches(['\r', '\n']);
@@ -212,6 +227,11 @@ impl<'a> Resolver<'a> {
                 return None;
             }
         };
+        self.only_once(hash, path, at)
+    }
+
+    /// The token, if no other object has it.
+    fn only_once(&mut self, hash: TokenHash, path: &[&str], at: At<'_>) -> Option<TokenHash> {
         if let Some(first) = self.seen.get(&hash) {
             let message = format!("is the same token as that of the AccessToken at {first}");
             self.refuse(
@@ -223,7 +243,7 @@ impl<'a> Resolver<'a> {
             return None;
         }
         self.seen.insert(hash, at.source.place());
-        Some(text)
+        Some(hash)
     }
 
     fn scope(&mut self, name: &str, index: usize, at: At<'_>) {

@@ -39,15 +39,6 @@ pub(super) struct Previous {
 }
 
 impl Kept {
-    /// One that stands in a Secret.
-    pub(super) fn brought(text: SecretString) -> Self {
-        Self {
-            text,
-            issued_at: None,
-            previous: None,
-        }
-    }
-
     /// When it is to be looked at again.
     pub(super) fn changes(&self, spec: &AccessTokenSpec) -> impl Iterator<Item = Timestamp> {
         let previous = self.previous.as_ref();

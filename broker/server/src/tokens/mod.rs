@@ -25,7 +25,7 @@ use package_broker_kinds::{
     permissions,
 };
 
-use self::kept::{Kept, Previous};
+use self::kept::Previous;
 use crate::manifests::Desired;
 
 /// The tokens that manifests declare.
@@ -50,25 +50,32 @@ pub(crate) fn declared(
     let (mut before, mut changes) = (Vec::new(), Vec::new());
     for (resource, brought) in &desired.tokens {
         let name = resource.metadata.name.clone().unwrap_or_default();
-        let kept = match brought {
-            Some(text) => Some(Kept::brought(text.clone())),
-            None => kept::keep(resource, &folder.join(&name), external_url, now)
-                .with_context(|| format!("AccessToken \"{name}\""))?,
+        let kept = if brought.is_some() {
+            None
+        } else {
+            let kept = kept::keep(resource, &folder.join(&name), external_url, now)
+                .with_context(|| format!("AccessToken \"{name}\""))?;
+            let Some(kept) = kept else { continue };
+            changes.extend(kept.changes(&resource.spec));
+            Some(kept)
         };
-        let Some(kept) = kept else { continue };
-        changes.extend(kept.changes(&resource.spec));
         if resource.spec.suspend {
             continue;
         }
-        let hash = token::check(&kept.text).with_context(|| format!("AccessToken \"{name}\""))?;
+        let made = || kept.as_ref().map(|kept| token::check(&kept.text));
+        let hash = brought.map(Ok).or_else(made).transpose();
+        let hash = hash.with_context(|| format!("AccessToken \"{name}\""))?;
+        let Some(hash) = hash else { continue };
         if let Some(other) = hashes.insert(hash, name.clone()) {
             bail!(
                 "the AccessTokens \"{other}\" and \"{name}\" have the same token; give each its own"
             );
         }
-        let end = expires_at(&resource.spec, kept.issued_at);
+        let issued_at = kept.as_ref().and_then(|kept| kept.issued_at);
+        let end = expires_at(&resource.spec, issued_at);
         records.push(record(resource, name, hash, end)?);
-        before.extend(kept.previous.map(|previous| (resource, previous)));
+        let previous = kept.and_then(|kept| kept.previous);
+        before.extend(previous.map(|previous| (resource, previous)));
     }
     records.extend(previous(desired, before, &mut hashes)?);
     Ok(Tokens {

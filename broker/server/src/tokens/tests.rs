@@ -1,5 +1,4 @@
 use package_broker_crds::PackageBroker;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
@@ -19,7 +18,7 @@ fn desired(tokens: &[(&str, Value, Option<&str>)]) -> Desired {
         }
         let resource: AccessToken =
             serde_json::from_value(object("AccessToken", name, spec)).unwrap();
-        (resource, brought.map(SecretString::from))
+        (resource, brought.map(TokenHash::of))
     });
     let broker: PackageBroker =
         serde_json::from_value(object("PackageBroker", "main", json!({}))).unwrap();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::runtime::{
     conditions::find,
-    live::{Live, LiveToken},
+    live::{Live, LiveToken, named},
 };
 
 /// What is found of a token two days after it was made, with what its broker takes.
@@ -37,7 +37,7 @@ fn look(spec: &Value, is_taken: bool, time: &str) -> (Said, Option<Timestamp>) {
         fingerprint: made.hash.fingerprint(),
     };
     found.live = Some(Arc::new(Live {
-        access_tokens: is_taken.then_some(live).into_iter().collect(),
+        access_tokens: named(is_taken.then_some(live)),
         ..Live::default()
     }));
     let applied = Applied {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Resource, ResourceExt};
 use package_broker_crds::{
-    API_VERSION, PackageBroker, RECONCILE_REQUESTED_AT, Repository, SYNC_REQUESTED_AT,
+    API_VERSION, PackageBroker, RECONCILE_REQUESTED_AT, Repository, SYNC_REQUESTED_AT, TOKEN_SHA256,
 };
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -50,9 +50,6 @@ pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, St
     }
     for credential in credentials(&valid.tokens) {
         items.push(token_document(&credential)?);
-        let text = credential.text.expose_secret().as_bytes().to_vec();
-        let secret = secrets.entry(credential.secret).or_default();
-        secret.insert(credential.key, ByteString(text));
     }
     let secrets = secrets.into_iter();
     items.extend(secrets.map(|(name, data)| secret_document(broker, name, &data)));
@@ -113,16 +110,18 @@ fn repository_document(repository: &Repository) -> Result<Value, BuildError> {
     Ok(document)
 }
 
-/// A token as one that is brought: when it ends is worked out here, as is when another takes its place.
+/// A token as one of which the hash is known: the broker needs no more, and no token is in its state. When it ends is worked
+/// out here, as is when another takes its place.
 fn token_document(credential: &Credential<'_>) -> Result<Value, BuildError> {
     let mut spec = serde_json::to_value(&credential.of.spec)?;
-    spec["existingSecretRef"] = json!({"name": credential.secret, "key": credential.key});
-    drop_fields(&mut spec, &["secret", "suspend", "ttl", "rotation"]);
+    let here = ["secret", "suspend", "ttl", "rotation", "existingSecretRef"];
+    drop_fields(&mut spec, &here);
     if let Some(end) = credential.expires_at {
         spec["expiresAt"] = serde_json::to_value(Time(end))?;
     }
     let mut document = document("AccessToken", credential.of, &spec);
     document["metadata"]["name"] = credential.name.as_str().into();
+    document["metadata"]["annotations"] = json!({TOKEN_SHA256: hex::encode(credential.hash.0)});
     Ok(document)
 }
 

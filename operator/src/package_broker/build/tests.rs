@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::Resource;
-use package_broker_core::domain::{keyring::KeyRing, token};
+use package_broker_core::domain::{keyring::KeyRing, token::TokenHash};
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use package_broker_kinds::SecretData;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Backing, BuildError, Embedded, Objects, build, split};
 use crate::{
-    access_token::{Previous, Record, Token},
+    access_token::Taken,
     args::Images,
     package_broker::{
         servers::{Servers, validate},
@@ -56,14 +56,11 @@ fn access_token(name: &str) -> Arc<AccessToken> {
     serde_json::from_value(object).unwrap()
 }
 
-fn secret_token(secret: &str) -> Token {
-    let text = SecretString::from("a-token-of-thirty-two-characters");
-    Token {
-        hash: token::check(&text).unwrap(),
-        text,
-        secret: secret.to_owned(),
-        key: "password".to_owned(),
-        record: Record::default(),
+fn taken(text: &str) -> Taken {
+    Taken {
+        hash: TokenHash::of(text),
+        issued_at: None,
+        previous: None,
     }
 }
 
@@ -153,7 +150,7 @@ fn everything_that_can_be_said_is_there() {
             ),
             Some(data),
         )],
-        tokens: vec![(access_token("ci"), secret_token("chosen"))],
+        tokens: vec![(access_token("ci"), taken("a-token"))],
         refused: 1,
         counts: (2, 1),
         servers: None,
@@ -218,7 +215,6 @@ fn one_secret_for_two_is_there_once() {
             (repository("a", &named), Some(data())),
             (repository("b", &named), Some(data())),
         ],
-        tokens: vec![(access_token("ci"), secret_token("both"))],
         ..Valid::default()
     };
     let (_, beneath) = embedded(&broker(&json!({})), &valid);
@@ -231,7 +227,7 @@ fn one_secret_for_two_is_there_once() {
         .collect();
     assert_eq!(secrets.len(), 1);
     let keys: Vec<&String> = secrets[0]["data"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["password", "token"]);
+    assert_eq!(keys, ["token"]);
 }
 
 /// A broker on servers, and the Secrets that lead to them.

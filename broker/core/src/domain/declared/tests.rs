@@ -211,7 +211,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
         any::<Duration>(),
         any::<Option<String>>(),
         bucket,
-        any::<(bool, bool)>(),
+        any::<(bool, bool, bool)>(),
     );
     (first, second).prop_map(|(first, second)| Repository {
         name: RepositoryName::new("team"),
@@ -234,6 +234,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
         credentials: Credentials::default(),
         public: second.4.0,
         suspended: second.4.1,
+        retained: second.4.2,
     })
 }
 

@@ -232,3 +232,24 @@ fn egress() {
         assert_eq!(problems(&repository(&spec)), []);
     }
 }
+
+/// Whoever writes manifests for others need not know their tokens.
+#[test]
+fn a_token_may_be_known_by_its_hash() {
+    let with = |hash: &str| {
+        format!(
+            "{BROKER}---\napiVersion: package.broker/v1alpha1\nkind: AccessToken\nmetadata:\n  name: ci\n  annotations:\n    package.broker/token-sha256: '{hash}'\nspec: {{brokerRef: {{name: main}}}}\n"
+        )
+    };
+    let hash = "ab".repeat(32);
+    let desired = super::Folder::with(&[("m.yaml", &with(&hash))])
+        .resolve()
+        .unwrap();
+    assert_eq!(desired.tokens[0].1.unwrap().0, [0xab; 32]);
+    check(&[(
+        &with("abc"),
+        11,
+        "metadata.annotations[\"package.broker/token-sha256\"]",
+        "is not the SHA-256 of a token; write 64 hexadecimal digits",
+    )]);
+}

@@ -4,7 +4,7 @@ use package_broker_crds::validation::admit;
 
 use super::*;
 
-/// The names, ends and keys of the tokens in a state.
+/// The names, ends and hashes of the tokens in a state.
 fn tokens_in(valid: &Valid) -> Vec<(String, Value, String)> {
     let (_, embedded) = embedded(&broker(&json!({})), valid);
     let bytes = &embedded.state.data.as_ref().unwrap()["state.json"].0;
@@ -15,43 +15,37 @@ fn tokens_in(valid: &Valid) -> Vec<(String, Value, String)> {
         .map(|token| {
             assert!(admit(token).is_ok(), "{token}");
             let spec = &token["spec"];
-            for field in ["ttl", "rotation", "secret", "suspend"] {
+            for field in ["ttl", "rotation", "secret", "suspend", "existingSecretRef"] {
                 assert!(spec.get(field).is_none(), "{token}");
             }
-            let key = spec["existingSecretRef"]["key"].as_str().unwrap();
-            let name = token["metadata"]["name"].as_str().unwrap();
+            let metadata = &token["metadata"];
+            let hash = &metadata["annotations"]["package.broker/token-sha256"];
             let end = spec.get("expiresAt").cloned().unwrap_or_default();
-            (name.to_owned(), end, key.to_owned())
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&metadata["name"]), end, text(hash))
         })
         .collect()
 }
 
 /// A token that was issued, with the one before it.
-fn rotated(name: &str, spec: &Value, text: &str, previous: &str) -> (Arc<AccessToken>, Token) {
+fn rotated(name: &str, spec: &Value, text: &str, previous: &str) -> (Arc<AccessToken>, Taken) {
     let mut object = AccessToken::clone(&access_token(name));
     let mut with = serde_json::to_value(&object.spec).unwrap();
     for (field, value) in spec.as_object().unwrap() {
         with[field] = value.clone();
     }
     object.spec = serde_json::from_value(with).unwrap();
-    let hash = |text: &SecretString| token::check(text).unwrap();
-    let previous = SecretString::from(previous);
-    let mut found = secret_token(name);
-    found.text = SecretString::from(text);
-    found.hash = hash(&found.text);
-    found.record = Record {
+    let until = "2026-01-02T00:00:00Z".parse().unwrap();
+    let token = Taken {
         issued_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
-        previous: Some(Previous {
-            hash: hash(&previous),
-            text: previous,
-            valid_until: "2026-01-02T00:00:00Z".parse().unwrap(),
-        }),
-        ..Record::default()
+        previous: Some((TokenHash::of(previous), until)),
+        ..taken(text)
     };
-    (Arc::new(object), found)
+    (Arc::new(object), token)
 }
 
-/// What a broker is given has ends and no spans of time: it does not know since when there is a token.
+/// What a broker is given has ends and no spans of time: it does not know since when there is a token. Nor does it get to
+/// know any token.
 #[test]
 fn tokens_have_ends_and_the_ones_before_are_there_too() {
     let (one, other, old, third) = (
@@ -70,18 +64,17 @@ fn tokens_have_ends_and_the_ones_before_are_there_too() {
         rotated("ci", &rotation, one, old),
         rotated("ci.previous", &json!({"ttl": "30h"}), other, third),
     ]);
-    let named = |name: &str, end: Value, key: &str| (name.to_owned(), end, key.to_owned());
+    let named = |name: &str, end: Value, text: &str| {
+        let hash = hex::encode(TokenHash::of(text).0);
+        (name.to_owned(), end, hash)
+    };
     assert_eq!(
         tokens_in(&valid),
         [
-            named("ci", Value::Null, "password"),
-            named("ci.previous-2", json!("2026-01-02T00:00:00Z"), "previous"),
-            named("ci.previous", json!("2026-01-02T06:00:00Z"), "password"),
-            named(
-                "ci.previous.previous",
-                json!("2026-01-02T00:00:00Z"),
-                "previous"
-            ),
+            named("ci", Value::Null, one),
+            named("ci.previous-2", json!("2026-01-02T00:00:00Z"), old),
+            named("ci.previous", json!("2026-01-02T06:00:00Z"), other),
+            named("ci.previous.previous", json!("2026-01-02T00:00:00Z"), third),
         ]
     );
     // What one has now is not what another had before, and all of an object ends with it.
@@ -94,10 +87,10 @@ fn tokens_have_ends_and_the_ones_before_are_there_too() {
     assert_eq!(
         tokens_in(&valid),
         [
-            named("a", end(), "password"),
-            named("b", end(), "password"),
-            named("b.previous", end(), "previous"),
-            named("c", end(), "password"),
+            named("a", end(), one),
+            named("b", end(), other),
+            named("b.previous", end(), old),
+            named("c", end(), third),
         ]
     );
 }
