@@ -209,12 +209,12 @@ fn assemble(
     let (look_at_repository, repositories) = Trigger::new();
     let (look_at_token, tokens) = Trigger::new();
     let (look_at_syncs, syncs) = Trigger::new();
-    let triggers = Triggers {
+    let triggers = Triggers::new(
         broker,
-        syncs: look_at_syncs.clone(),
-        repository: look_at_repository.clone(),
-        token: look_at_token.clone(),
-    };
+        look_at_repository.clone(),
+        look_at_token.clone(),
+        look_at_syncs.clone(),
+    );
     let (stores, children) = triggers.watch_all(watches);
     let asking = reqwest::Client::builder()
         .no_proxy()

@@ -1,5 +1,6 @@
 //! Which changes have which objects looked at.
 
+mod referrers;
 mod surroundings;
 
 use std::{fmt::Debug, sync::Arc};
@@ -15,12 +16,16 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::PartialObjectMeta,
-    runtime::{reflector::Store, watcher},
+    runtime::{
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
 };
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use self::referrers::{Referrer, Referrers};
 use crate::{
     access_token,
     children::{Children, INSTANCE, MANAGED_BY, OPERATOR},
@@ -118,22 +123,42 @@ pub(crate) struct Triggers {
     pub(crate) token: Trigger<AccessToken>,
     /// The syncs of a broker.
     pub(crate) syncs: Trigger<PackageBroker>,
+    /// Who names which Secret.
+    referrers: Arc<Referrers>,
 }
 
 /// What users declare, as it is now.
 pub(crate) type Stores = (Store<PackageBroker>, Store<Repository>, Store<AccessToken>);
 
 impl Triggers {
+    /// Triggers that nothing has reached yet.
+    pub(crate) fn new(
+        broker: Trigger<PackageBroker>,
+        repository: Trigger<Repository>,
+        token: Trigger<AccessToken>,
+        syncs: Trigger<PackageBroker>,
+    ) -> Self {
+        Self {
+            broker,
+            repository,
+            token,
+            syncs,
+            referrers: Arc::default(),
+        }
+    }
+
     /// Starts all watches.
     pub(crate) fn watch_all(&self, mut watches: Watches<'_>) -> (Stores, Children) {
         let all = watcher::Config::default;
         let ours = || all().labels(&format!("{MANAGED_BY}={OPERATOR}"));
         let me = self.clone();
         let repositories = watches.start("Repository", all(), move |repository: &Repository| {
+            me.note_secret(repository);
             me.member_seen(repository, &me.repository);
         });
         let me = self.clone();
         let tokens = watches.start("AccessToken", all(), move |token: &AccessToken| {
+            me.note_token(token);
             me.member_seen(token, &me.token);
         });
         let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
@@ -287,21 +312,56 @@ impl Triggers {
                 self.broker.look_at(&broker.name_any(), &namespace);
             }
         }
-        for repository in repositories.state() {
-            let reference = repository.spec.credentials_secret_ref.as_ref();
-            if repository.namespace().as_deref() == Some(&namespace)
-                && reference.is_some_and(|reference| reference.name.as_str() == name)
-            {
-                self.member_seen(repository.as_ref(), &self.repository);
+        let at = |name: &str| (name.to_owned(), namespace.clone());
+        let repository = |name: &str| {
+            let (name, namespace) = at(name);
+            let found = repositories.get(&ObjectRef::new(&name).within(&namespace))?;
+            let reference = found.spec.credentials_secret_ref.as_ref();
+            let names = reference.map(|reference| reference.name.as_str().to_owned());
+            Some((found, names))
+        };
+        let token = |name: &str| {
+            let (name, namespace) = at(name);
+            let found = tokens.get(&ObjectRef::new(&name).within(&namespace))?;
+            let names = access_token::secret_of(&found);
+            Some((found, names))
+        };
+        let stands = |referrer: &Referrer| match referrer {
+            Referrer::Repository(of) => {
+                repository(of).is_some_and(|(_, names)| names.as_ref() == Some(&name))
+            }
+            Referrer::Token(of) => token(of).is_some_and(|(_, names)| names == name),
+        };
+        for referrer in self.referrers.of(&namespace, &name, stands) {
+            match referrer {
+                Referrer::Repository(of) => {
+                    if let Some((found, _)) = repository(&of) {
+                        self.member_seen(found.as_ref(), &self.repository);
+                    }
+                }
+                Referrer::Token(of) => {
+                    if let Some((found, _)) = token(&of) {
+                        self.member_seen(found.as_ref(), &self.token);
+                    }
+                }
             }
         }
-        for token in tokens.state() {
-            if token.namespace().as_deref() == Some(&namespace)
-                && access_token::secret_of(&token) == name
-            {
-                self.member_seen(token.as_ref(), &self.token);
-            }
+    }
+
+    fn note_secret(&self, repository: &Repository) {
+        if let Some(reference) = &repository.spec.credentials_secret_ref {
+            let namespace = repository.namespace().unwrap_or_default();
+            let referrer = Referrer::Repository(repository.name_any());
+            self.referrers
+                .note(&namespace, reference.name.as_str(), referrer);
         }
+    }
+
+    fn note_token(&self, token: &AccessToken) {
+        let namespace = token.namespace().unwrap_or_default();
+        let referrer = Referrer::Token(token.name_any());
+        self.referrers
+            .note(&namespace, &access_token::secret_of(token), referrer);
     }
 }
 
