@@ -8,10 +8,10 @@
     reason = "a test that cannot go on should say where"
 )]
 
-mod access;
 mod backing;
 mod chart;
 mod embedded;
+mod golden;
 mod healing;
 mod installs;
 mod kstatus;

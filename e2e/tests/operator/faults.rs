@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
+    access,
     backing::Servers,
     ground::Ground,
     manifests::token,
@@ -26,6 +27,7 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
     let mut ground = Ground::on_volume(&team, folder.path());
     ground.settle();
 
+    access::check();
     let gone = ["uninstall", "operator", "--namespace", OPERATOR, "--wait"];
     Kube::get().helm(&gone).unwrap().success().unwrap();
     ground.check();

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod access;
 #[path = "../cluster/backing.rs"]
 mod backing;
 mod faults;

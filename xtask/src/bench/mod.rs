@@ -17,6 +17,7 @@ mod git;
 mod link;
 mod load;
 mod nginx;
+mod operator;
 mod replicas;
 mod report;
 mod servers;
@@ -47,7 +48,7 @@ pub(crate) struct Options {
 
 type Benchmark = fn(&Bench) -> Result<Vec<Row>>;
 
-const BENCHMARKS: [(&str, Benchmark); 11] = [
+const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("documents", documents::measure),
     ("archive", archive::measure),
     ("cold", cold::measure),
@@ -59,6 +60,7 @@ const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("replicas-archive", replicas::archive),
     ("replicas-sync", replicas::sync),
     ("replicas-invalidation", replicas::invalidation),
+    ("operator", operator::measure),
 ];
 
 /// What every benchmark works with.

@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{
-    manifests::{broker, token},
-    support::{Kube, Team, is_operator},
-};
+use super::support::{Kube, is_operator};
 
 /// A verb on a resource of a group.
 type Right = (String, String, String);
@@ -71,22 +68,16 @@ fn given() -> BTreeSet<Right> {
     given
 }
 
-#[test]
-fn no_right_is_missing_and_none_is_unused() {
-    let team = Kube::get().namespace("access");
-    team.apply(&[broker(), token("ci")]).unwrap();
-    team.wait_ready(&["packagebroker/main", "accesstoken/ci"])
-        .unwrap();
+/// No right is missing, and none is unused. After all suites in which the operator works in the cluster.
+pub(crate) fn check() {
     let given = given();
-    // Some of it comes with what the other suites do just now.
-    let asked = Team::wait_for("a use of every right", || {
-        let (asked, refused) = asked(&Kube::get().audit()?);
-        assert!(refused.is_empty(), "refused: {refused:?}");
-        let unused = unused(&given, &asked);
-        println!("never used yet: {unused:?}");
-        Ok(unused.is_empty().then_some(asked))
-    })
-    .unwrap();
+    let (asked, refused) = asked(&Kube::get().audit().unwrap());
+    assert!(refused.is_empty(), "refused: {refused:?}");
+    let unused = unused(&given, &asked);
+    assert!(
+        unused.is_empty(),
+        "never used, although all suites have run if this is a whole `cargo xtask e2e`: {unused:?}"
+    );
     let beyond: Vec<&Right> = asked
         .iter()
         .filter(|right| !given.contains(*right))

@@ -1,0 +1,155 @@
+//! What `kubectl get` and `kubectl describe` show of each kind in each state: read by people more than anything else here.
+//!
+//! The texts are in `golden/`; `UPDATE_GOLDEN=1` writes them.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{
+    installs::Sources,
+    manifests::{broker, repository, token, with},
+    support::{Kube, Team},
+};
+
+/// A text without what is another each time: times, ages, ids, ports, and how wide a column is because of these.
+fn settled(text: &str) -> String {
+    let words = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        let words: Vec<String> = line.split_whitespace().map(word).collect();
+        format!(
+            "{}{}",
+            " ".repeat(indent),
+            words.join("  ").replace("  ", " ")
+        )
+    };
+    let told = text.lines().map(words);
+    // Events come in no order, and are told of in another test.
+    let mut lines: Vec<String> = told
+        .take_while(|line| !line.starts_with("Events:"))
+        .collect();
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn word(word: &str) -> String {
+    let is_age = word.len() <= 6
+        && word.ends_with(['s', 'm', 'h'])
+        && word.starts_with(|first: char| first.is_ascii_digit())
+        && word
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || "smh".contains(letter));
+    let is_time = word.len() == 20 && word.ends_with('Z') && word.contains('T');
+    let bare = word.trim_matches('"');
+    let is_id = bare.len() == 36 && bare.matches('-').count() == 4;
+    let is_hash = bare.len() == 8 && bare.chars().all(|letter| letter.is_ascii_hexdigit());
+    if is_age {
+        "AGE".to_owned()
+    } else if is_time {
+        "TIME".to_owned()
+    } else if is_id || is_hash {
+        "ID".to_owned()
+    } else if let Some((host, rest)) = word.split_once("10.250.0.1:") {
+        let path = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        format!("{host}SERVER{path}")
+    } else {
+        word.to_owned()
+    }
+}
+
+/// Compares with the golden text of that name, or writes it.
+fn check(name: &str, text: &str) -> Option<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cluster/golden")
+        .join(format!("{name}.txt"));
+    let text = settled(text);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, &text).unwrap();
+    }
+    let golden = fs::read_to_string(&file).unwrap_or_default();
+    (golden != text).then(|| format!("{name}, golden:\n{golden}\nnow:\n{text}"))
+}
+
+/// Objects of each kind, and what is said of them in the end.
+fn documents(sources: &Sources) -> Vec<Value> {
+    let mut documents = sources.repositories();
+    let own = json!({"existingSecretRef": {"name": "none", "key": "token"}});
+    let mut suspended = with(broker(), &json!({"suspend": true}));
+    suspended["metadata"]["name"] = "resting".into();
+    let mut lacking = with(
+        broker(),
+        &json!({
+            "database": {"secretRef": {"name": "database"}},
+            "storage": {"s3": {"bucket": "packages", "credentialsSecretRef": {"name": "bucket"}}},
+        }),
+    );
+    lacking["metadata"]["name"] = "lacking".into();
+    documents.extend([
+        broker(),
+        suspended,
+        lacking,
+        repository("unreachable", "http://10.250.0.1:1/acme/lib.git"),
+        with(
+            repository("unsecured", "https://git.example.com/acme/lib.git"),
+            &json!({"credentialsSecretRef": {"name": "gitlab"}}),
+        ),
+        repository("forbidden", "file:///srv/git/lib.git"),
+        with(
+            repository("resting", "https://git.example.com/acme/rest.git"),
+            &json!({"suspend": true}),
+        ),
+        with(
+            repository("orphan", "https://git.example.com/acme/lib.git"),
+            &json!({"brokerRef": {"name": "nobody"}}),
+        ),
+        token("ci"),
+        with(token("over"), &json!({"expiresAt": "2026-01-01T00:00:00Z"})),
+        with(token("brought"), &own),
+        with(token("resting"), &json!({"suspend": true})),
+    ]);
+    documents
+}
+
+#[test]
+fn each_state_reads_well() {
+    let team = Kube::get().namespace("golden");
+    let sources = Sources::of_debian(&["php-psr-log"]);
+    team.apply(&documents(&sources)).unwrap();
+    team.wait_ready(&["packagebroker/main", "accesstoken/ci", "repository/psr-log"])
+        .unwrap();
+    // All of them have come to rest when each has been looked at and the failing one has failed.
+    Team::wait_for("all states", || {
+        let text = team.kubectl(&["get", "package-broker", "--no-headers"])?;
+        let is_there = |state: &str| text.lines().any(|line| line.contains(state));
+        let states = [
+            "SyncFailed",
+            "SecretNotFound",
+            "NotAllowed",
+            "NotFound",
+            "Expired",
+            "Suspended",
+        ];
+        Ok(states.iter().all(|state| is_there(state)).then_some(()))
+    })
+    .unwrap();
+    let show = |arguments: &[&str]| team.kubectl(arguments).unwrap();
+    let mut differences = Vec::new();
+    for kind in ["packagebrokers", "repositories", "accesstokens"] {
+        differences.extend(check(&format!("get-{kind}"), &show(&["get", kind])));
+        let wide = show(&["get", kind, "--output=wide"]);
+        differences.extend(check(&format!("wide-{kind}"), &wide));
+    }
+    for (kind, name) in [
+        ("packagebroker", "main"),
+        ("packagebroker", "lacking"),
+        ("repository", "psr-log"),
+        ("repository", "unreachable"),
+        ("accesstoken", "ci"),
+        ("accesstoken", "over"),
+    ] {
+        let text = show(&["describe", kind, name]);
+        differences.extend(check(&format!("describe-{kind}-{name}"), &text));
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
