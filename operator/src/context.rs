@@ -110,6 +110,15 @@ impl Context {
         Some(found.labels().clone())
     }
 
+    /// Notes what is known of a broker without asking it, and has those looked at of which that is new.
+    pub(crate) fn note_live(&self, broker: &PackageBroker, change: impl FnOnce(&mut Live)) {
+        let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
+        let (before, now) = self.answers.change((&namespace, &name), change);
+        if before != now {
+            self.pass_on(broker, &before, &now);
+        }
+    }
+
     /// Has those looked at of which a broker says something new.
     pub(crate) fn pass_on(&self, broker: &PackageBroker, before: &Live, now: &Live) {
         for repository in self.repositories_of(broker) {

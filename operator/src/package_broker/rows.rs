@@ -26,7 +26,7 @@ use crate::{
     error::ReconcileError,
     runtime::{
         failpoint::reach,
-        live::{Live, LiveToken, named},
+        live::{LiveToken, named},
     },
 };
 
@@ -71,7 +71,7 @@ pub(super) async fn declare(
                 reach("broker.rows-declared");
                 tracing::info!(namespace = key.0, name = key.1, "declared in the database");
             }
-            tell_tokens(broker, tokens, context);
+            context.note_live(broker, |live| live.access_tokens = named(tokens));
             context.look_at_syncs.look_at(&key.1, &key.0);
             Ok(Rows::Declared)
         }
@@ -89,23 +89,6 @@ fn tokens_in(valid: &Valid) -> Vec<LiveToken> {
             fingerprint: token.hash.fingerprint(),
         })
         .collect()
-}
-
-/// Has those looked at of which there is something new to say.
-fn tell_tokens(broker: &PackageBroker, tokens: Vec<LiveToken>, context: &Context) {
-    let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
-    let before = context.answers.last(&namespace, &name).unwrap_or_default();
-    let now = Live {
-        access_tokens: named(tokens),
-        ..Live::clone(&before)
-    };
-    if now == *before {
-        return;
-    }
-    context.answers.change(&namespace, &name, |live| {
-        live.access_tokens.clone_from(&now.access_tokens);
-    });
-    context.pass_on(broker, &before, &now);
 }
 
 fn wanted(broker: &PackageBroker, valid: &Valid) -> Result<Wanted, ReconcileError> {

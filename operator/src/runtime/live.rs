@@ -165,11 +165,19 @@ impl Answers {
         Ok((live, before))
     }
 
-    /// Notes what is known of a broker without asking it.
-    pub(crate) fn change(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Live)) {
+    /// Notes what is known of a broker without asking it. Returns what was known before, and what is now: several may note
+    /// something else of one broker at once.
+    pub(crate) fn change(
+        &self,
+        (namespace, name): (&str, &str),
+        change: impl FnOnce(&mut Live),
+    ) -> (Arc<Live>, Arc<Live>) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), name.to_owned());
-        change(Arc::make_mut(last.entry(key).or_default()));
+        let known = last.entry(key).or_default();
+        let before = Arc::clone(known);
+        change(Arc::make_mut(known));
+        (before, Arc::clone(known))
     }
 
     /// Asks a broker for its release, and for nothing else.

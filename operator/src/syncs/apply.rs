@@ -8,11 +8,7 @@ use crate::{
     context::Context,
     error::ReconcileError,
     package_broker,
-    runtime::{
-        failpoint::reach,
-        jobs,
-        live::{Live, LiveRepository, named},
-    },
+    runtime::{failpoint::reach, jobs},
 };
 
 /// Makes those that are due, and removes those that say nothing any more.
@@ -54,21 +50,4 @@ pub(super) async fn apply(
         reach("syncs.begun");
     }
     Ok(())
-}
-
-/// Has those looked at of which there is something new to say.
-pub(super) fn tell(broker: &PackageBroker, live: Vec<LiveRepository>, context: &Context) {
-    let (namespace, name) = (broker.namespace().unwrap_or_default(), broker.name_any());
-    let before = context.answers.last(&namespace, &name).unwrap_or_default();
-    let now = Live {
-        repositories: named(live),
-        ..Live::clone(&before)
-    };
-    if now == *before {
-        return;
-    }
-    context.answers.change(&namespace, &name, |known| {
-        known.repositories.clone_from(&now.repositories);
-    });
-    context.pass_on(broker, &before, &now);
 }

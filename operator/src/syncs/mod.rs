@@ -23,7 +23,11 @@ use kube::{Resource, runtime::controller::Action};
 use package_broker_crds::PackageBroker;
 
 use self::past::Report;
-use crate::{context::Context, error::ReconcileError, runtime::failpoint::reach};
+use crate::{
+    context::Context,
+    error::ReconcileError,
+    runtime::{failpoint::reach, live::named},
+};
 
 /// What this work on brokers is called.
 pub(crate) const WORK: &str = "Syncs";
@@ -67,7 +71,7 @@ pub(crate) async fn reconcile(
     let now = Timestamp::now();
     let plan = plan::plan(&broker, &found, now);
     apply::apply(&broker, &plan, &found, &context).await?;
-    apply::tell(&broker, plan.live, &context);
+    context.note_live(&broker, |live| live.repositories = named(plan.live));
     context.backoffs.succeeded_at(WORK, broker.as_ref());
     Ok(match plan.next {
         Some(next) => {
