@@ -1,6 +1,9 @@
 //! A `PackageBroker` on PostgreSQL, an S3 service and Redis: two pods that serve, Jobs that sync.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -45,6 +48,7 @@ fn a_registry_on_servers_serves_upgrades_and_outlives_its_database() {
             .unwrap()
     );
     new_version(&team, &sources);
+    asked_for_in_the_database(&team);
     team.check_kstatus().unwrap();
     upgrade_under_load(&team, &project);
     lose_the_database(&team, &servers, &sources, &project);
@@ -95,6 +99,40 @@ fn status_of<'a>(object: &'a Value, type_: &str) -> &'a str {
     found
         .and_then(|condition| condition["status"].as_str())
         .unwrap_or("absent")
+}
+
+/// Whoever reaches the database only asks there for a sync, and is heard at once. Of each repository one Job stays.
+fn asked_for_in_the_database(team: &Team) {
+    let job = || team.get("repository", "fresh").unwrap()["status"]["job"].clone();
+    let before = job();
+    team.kubectl(&[
+        "exec",
+        "deployment/main",
+        "--",
+        "/package-broker",
+        "request-sync",
+        "fresh",
+    ])
+    .unwrap();
+    let began = Instant::now();
+    Team::wait_for("the sync that was asked for", || {
+        Ok((job() != before).then_some(()))
+    })
+    .unwrap();
+    println!(
+        "a sync was begun {:?} after it was asked for",
+        began.elapsed()
+    );
+    let jobs = || {
+        let selector = "--selector=package.broker/repository=fresh";
+        team.kubectl(&["get", "jobs", selector, "--no-headers"])
+    };
+    Team::wait_for("the end of the Jobs before", || {
+        let text = jobs()?;
+        let is_one = text.lines().count() == 1 && text.contains("Complete");
+        Ok(is_one.then_some(()))
+    })
+    .unwrap();
 }
 
 /// Installs go on all the while that another release is rolled out, and that a pod dies: none fails.
