@@ -40,8 +40,8 @@ pub(super) struct Applied {
 /// How far a broker on servers came.
 pub(super) struct OnServers {
     pub(super) migration: Migration,
-    /// What became of the rows; nothing as long as there are no tables.
-    pub(super) rows: Option<Rows>,
+    /// What became of the rows.
+    pub(super) rows: Rows,
 }
 
 pub(super) async fn apply(
@@ -137,26 +137,18 @@ async fn over(
     applier.apply(&settings, present).await?;
     reach("broker.settings-applied");
     let migration = migration::apply(&migration, context).await?;
-    if !migration.is_done() {
-        return Ok(OnServers {
-            migration,
-            rows: None,
-        });
-    }
+    // Also while the database is being made ready for another release, or cannot be: a token that is withdrawn stops.
     let rows = rows::declare(broker, valid, (&access, &keys), context).await?;
-    if matches!(rows, Rows::NoTables) {
-        // They were there when the Job had ended: somebody has dropped the database, and made it anew.
+    let is_lost = migration.is_done() && matches!(rows, Rows::NoTables);
+    let migration = if is_lost {
+        // The tables were there when the Job had ended: somebody has dropped the database, and made it anew.
         let migration = migration.again(context).await?;
         reach("broker.migrated-again");
-        return Ok(OnServers {
-            migration,
-            rows: Some(rows),
-        });
-    }
-    Ok(OnServers {
-        migration,
-        rows: Some(rows),
-    })
+        migration
+    } else {
+        migration
+    };
+    Ok(OnServers { migration, rows })
 }
 
 /// Makes a Secret that is never written to again: should there be one by now, the next look finds it.

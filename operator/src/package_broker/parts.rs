@@ -83,54 +83,59 @@ pub(super) fn of_servers(broker: &PackageBroker, servers: &OnServers) -> Vec<Fac
     };
     let report = match &servers.migration {
         Migration::Failed(Failure::Told(report)) => Some(report),
-        Migration::Done(_) => None,
-        Migration::Running(_) | Migration::Failed(Failure::Untold(_)) => {
-            let (reason, message) = match &servers.migration {
-                Migration::Failed(Failure::Untold(said)) => (Reason::MigrationFailed, untold(said)),
-                _ => (Reason::Progressing, MIGRATING.to_owned()),
-            };
-            say(ConditionType::Migrated, Some(&message), reason, "");
-            return facts;
-        }
+        _ => None,
     };
     let error =
         |part: fn(&Report) -> &Option<String>| report.and_then(|report| part(report).as_deref());
     let database = match &servers.rows {
-        Some(Rows::Failed(error)) => Some(error.as_str()),
+        Rows::Failed(error) => Some(error.as_str()),
         _ => error(|report| &report.database.error),
     };
-    say(
-        ConditionType::DatabaseReady,
-        database,
-        Reason::DatabaseUnavailable,
-        "the database answers",
-    );
-    say(
-        ConditionType::StorageReady,
-        error(|report| &report.storage.error),
-        Reason::StorageUnavailable,
-        "the bucket can be used",
-    );
+    let good = "the database answers";
+    let reason = Reason::DatabaseUnavailable;
+    say(ConditionType::DatabaseReady, database, reason, good);
+    let (reason, migrated) = migrated(servers);
+    let good = "the database has the tables of the release that runs";
+    say(ConditionType::Migrated, migrated.as_deref(), reason, good);
+    // Who else was asked is known when the Job has said so.
+    if !servers.migration.is_done() && report.is_none() {
+        return facts;
+    }
+    let storage = error(|report| &report.storage.error);
+    let reason = Reason::StorageUnavailable;
+    let good = "the bucket can be used";
+    say(ConditionType::StorageReady, storage, reason, good);
     if broker.spec.cache.is_some() {
+        let cache = error(|report| &report.cache.error);
+        let reason = Reason::CacheUnavailable;
         say(
             ConditionType::CacheReady,
-            error(|report| &report.cache.error),
-            Reason::CacheUnavailable,
+            cache,
+            reason,
             "Redis can be used",
         );
     }
-    let migrated = match &servers.rows {
-        Some(Rows::NoTables) => Some(NO_TABLES),
-        Some(Rows::OldTables) => Some(OLD_TABLES),
-        _ => database.filter(|_| report.is_some()),
-    };
-    say(
-        ConditionType::Migrated,
-        migrated,
-        Reason::MigrationFailed,
-        "the database has the tables of the release that runs",
-    );
     facts
+}
+
+/// Why the database is not ready for the release that is to run; nothing if it is.
+fn migrated(servers: &OnServers) -> (Reason, Option<String>) {
+    let failed = |message: &str| (Reason::MigrationFailed, Some(message.to_owned()));
+    match (&servers.migration, &servers.rows) {
+        (Migration::Running(_), _) => (Reason::Progressing, Some(MIGRATING.to_owned())),
+        (Migration::Failed(Failure::Untold(said)), _) => failed(&untold(said)),
+        (Migration::Failed(Failure::Told(report)), _) => {
+            // The others say for themselves what is wrong with them.
+            let own = report.database.error.as_ref();
+            match own.or(report.encryption.error.as_ref()) {
+                Some(error) => failed(error),
+                None => (Reason::Succeeded, None),
+            }
+        }
+        (Migration::Done(_), Rows::NoTables) => failed(NO_TABLES),
+        (Migration::Done(_), Rows::OldTables) => failed(OLD_TABLES),
+        (Migration::Done(_), Rows::Declared | Rows::Failed(_)) => (Reason::Succeeded, None),
+    }
 }
 
 const MIGRATING: &str = "the database is being brought up to the release that is to run";
@@ -150,13 +155,11 @@ fn untold(said: &str) -> String {
 /// What keeps pods over servers from being as they should be; nothing if all is well.
 pub(super) fn trouble(servers: &OnServers) -> Option<Verdict> {
     let verdict = match (&servers.migration, &servers.rows) {
-        (Migration::Running(None), None) => {
-            Verdict::Progressing(Reason::Progressing, MIGRATING.to_owned())
-        }
-        (Migration::Running(Some(trouble)), None) => {
+        (Migration::Running(Some(trouble)), _) => {
             let message = format!("the migration Job does not run: {trouble}");
             Verdict::Progressing(Reason::PodsNotReady, message)
         }
+        (_, Rows::Failed(error)) => Verdict::Retrying(Reason::DatabaseUnavailable, error.clone()),
         (Migration::Failed(Failure::Untold(said)), _) => {
             Verdict::Retrying(Reason::MigrationFailed, untold(said))
         }
@@ -164,16 +167,16 @@ pub(super) fn trouble(servers: &OnServers) -> Option<Verdict> {
             let (reason, message) = first(report);
             Verdict::Retrying(reason, message)
         }
-        (Migration::Running(_), Some(_)) | (_, Some(Rows::NoTables)) => {
+        (Migration::Running(None), _) => {
+            Verdict::Progressing(Reason::Progressing, MIGRATING.to_owned())
+        }
+        (Migration::Done(_), Rows::NoTables) => {
             Verdict::Progressing(Reason::Progressing, NO_TABLES.to_owned())
         }
-        (_, Some(Rows::OldTables)) => {
+        (Migration::Done(_), Rows::OldTables) => {
             Verdict::Stalled(Reason::MigrationFailed, OLD_TABLES.to_owned())
         }
-        (_, Some(Rows::Failed(error))) => {
-            Verdict::Retrying(Reason::DatabaseUnavailable, error.clone())
-        }
-        (Migration::Done(_), Some(Rows::Declared) | None) => return None,
+        (Migration::Done(_), Rows::Declared) => return None,
     };
     Some(verdict)
 }
@@ -190,4 +193,102 @@ fn first(report: &Report) -> (Reason, String) {
         .into_iter()
         .find_map(|(reason, part)| Some((reason, part.error.clone()?)));
     wrong.unwrap_or((Reason::MigrationFailed, untold("")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::package_broker::migration::Part;
+
+    fn told(storage: &str) -> Migration {
+        let storage = Part {
+            error: Some(storage.to_owned()),
+        };
+        Migration::Failed(Failure::Told(Report {
+            storage,
+            ..Report::default()
+        }))
+    }
+
+    /// Each state in short: what `Ready` says, and each condition with its status.
+    fn said(migration: Migration, rows: Rows) -> String {
+        let broker = json!({
+            "apiVersion": "package.broker/v1alpha1", "kind": "PackageBroker", "metadata": {"name": "main"},
+            "spec": {"cache": {"redis": {"secretRef": {"name": "redis"}}}},
+        });
+        let broker: PackageBroker = serde_json::from_value(broker).unwrap();
+        let servers = OnServers { migration, rows };
+        let verdict = match trouble(&servers) {
+            None => "Ready".to_owned(),
+            Some(Verdict::Progressing(reason, _)) => format!("Progressing {}", reason.as_str()),
+            Some(Verdict::Retrying(reason, _)) => format!("Retrying {}", reason.as_str()),
+            Some(Verdict::Stalled(reason, _)) => format!("Stalled {}", reason.as_str()),
+            Some(other) => format!("{other:?}"),
+        };
+        let facts = of_servers(&broker, &servers).into_iter().map(|fact| {
+            let sign = if fact.holds { '+' } else { '-' };
+            format!(" {sign}{}", fact.type_.as_str())
+        });
+        verdict + &facts.collect::<String>()
+    }
+
+    #[test]
+    fn each_state_of_the_servers_is_told() {
+        let done = || Migration::Done(Arc::default());
+        let lost = || Rows::Failed("no answer".to_owned());
+        let image = || Migration::Running(Some("no such image".to_owned()));
+        for (migration, rows, expected) in [
+            (
+                done(),
+                Rows::Declared,
+                "Ready +DatabaseReady +Migrated +StorageReady +CacheReady",
+            ),
+            (
+                done(),
+                lost(),
+                "Retrying DatabaseUnavailable -DatabaseReady +Migrated +StorageReady +CacheReady",
+            ),
+            (
+                done(),
+                Rows::NoTables,
+                "Progressing Progressing +DatabaseReady -Migrated +StorageReady +CacheReady",
+            ),
+            (
+                done(),
+                Rows::OldTables,
+                "Stalled MigrationFailed +DatabaseReady -Migrated +StorageReady +CacheReady",
+            ),
+            (
+                Migration::Running(None),
+                Rows::NoTables,
+                "Progressing Progressing +DatabaseReady -Migrated",
+            ),
+            (
+                Migration::Running(None),
+                lost(),
+                "Retrying DatabaseUnavailable -DatabaseReady -Migrated",
+            ),
+            (
+                image(),
+                Rows::Declared,
+                "Progressing PodsNotReady +DatabaseReady -Migrated",
+            ),
+            (
+                told("no such bucket"),
+                Rows::Declared,
+                "Retrying StorageUnavailable +DatabaseReady +Migrated -StorageReady +CacheReady",
+            ),
+            (
+                Migration::Failed(Failure::Untold(String::new())),
+                Rows::Declared,
+                "Retrying MigrationFailed +DatabaseReady -Migrated",
+            ),
+        ] {
+            assert_eq!(said(migration, rows), expected);
+        }
+    }
 }

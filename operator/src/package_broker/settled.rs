@@ -62,7 +62,7 @@ pub(super) fn note(broker: &PackageBroker, inputs: [u8; 32], applied: &Applied, 
         None => None,
         Some(OnServers {
             migration: Migration::Done(job),
-            rows: Some(Rows::Declared),
+            rows: Rows::Declared,
         }) => Some(Arc::clone(job)),
         Some(_) => return context.settled.forget(&key(broker)),
     };
@@ -92,7 +92,7 @@ pub(super) async fn again(
             let opened = context.databases.known(&key)?;
             opened.stands().await.then(|| OnServers {
                 migration: Migration::Done(Arc::clone(job)),
-                rows: Some(Rows::Declared),
+                rows: Rows::Declared,
             })
         }
     };
