@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::support::Kube;
+use super::support::{BEFORE, Kube};
 
 /// The kinds and names that the chart renders with these values.
 fn rendered(values: &[&str]) -> BTreeSet<String> {
@@ -184,4 +184,32 @@ fn an_upgrade_and_a_rollback_keep_everything() {
     team.wait_ready(&["packagebroker/main", "accesstoken/ci", "accesstoken/more"])
         .unwrap();
     team.check_kstatus().unwrap();
+}
+
+/// Definitions are upgraded with the chart, and what was declared under those of before is taken up.
+#[test]
+fn what_was_declared_before_an_upgrade_is_served_after_it() {
+    let kube = Kube::get();
+    let namespace = format!("--namespace={BEFORE}");
+    let wait = [
+        "wait",
+        &namespace,
+        "--for=condition=Ready",
+        "--timeout=150s",
+    ];
+    for object in ["packagebroker/main", "accesstoken/ci"] {
+        kube.run(&[&wait[..], &[object]].concat()).unwrap();
+    }
+    let definition = kube
+        .run(&[
+            "get",
+            "crd",
+            "packagebrokers.package.broker",
+            "--output=json",
+        ])
+        .unwrap();
+    assert!(
+        definition.contains("allowedNamespaces"),
+        "the definitions are those of before"
+    );
 }

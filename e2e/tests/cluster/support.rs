@@ -17,7 +17,7 @@ use package_broker_e2e::{
 };
 use serde_json::{Value, json};
 
-use super::kstatus;
+use super::{kstatus, manifests};
 
 /// How long anything in the cluster may take.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
@@ -63,26 +63,56 @@ impl Kube {
         format!("{}/{name}:{}", self.registry, self.tag)
     }
 
+    /// Installs the operator over what an earlier chart left, if it is not there yet.
     fn install_operator(&self) -> Result<()> {
+        let status = ["status", "operator", "--namespace", OPERATOR];
+        if !self.helm(&status)?.status.success() {
+            self.install_earlier()?;
+        }
         self.upgrade(&[])?;
         self.run(&["label", "namespace", OPERATOR, "--overwrite", RESTRICTED])?;
         Ok(())
     }
 
+    /// The chart as it was before there were registries on servers, and what was declared then. No node takes its operator:
+    /// what that did would not be told from what the one of now does.
+    fn install_earlier(&self) -> Result<()> {
+        let chart =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/fixtures/chart-before.tgz");
+        let chart = chart.to_string_lossy();
+        self.release(&chart, &["nodeSelector.nowhere=here"], false)?;
+        self.run(&["create", "namespace", BEFORE])?;
+        self.run(&["label", "namespace", BEFORE, RESTRICTED])?;
+        let documents = [manifests::broker(), manifests::token("ci")];
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), list.to_string())?;
+        let path = file.path().to_string_lossy();
+        let (namespace, file) = (
+            format!("--namespace={BEFORE}"),
+            format!("--filename={path}"),
+        );
+        self.run(&["apply", &namespace, &file]).map(drop)
+    }
+
     /// Installs the operator, or another release of it with further values.
     pub(crate) fn upgrade(&self, values: &[&str]) -> Result<()> {
+        self.release("CHART", values, true)
+    }
+
+    fn release(&self, chart: &str, values: &[&str], wait: bool) -> Result<()> {
         let mut arguments = vec![
             "upgrade",
             "--install",
             "operator",
-            "CHART",
+            chart,
             "--namespace",
             OPERATOR,
             "--create-namespace",
-            "--wait",
             "--timeout=3m",
             "--set=replicas=2",
         ];
+        arguments.extend(wait.then_some("--wait"));
         let images = [
             ("image", "package-broker-operator"),
             ("brokerImage", "package-broker"),
@@ -193,6 +223,8 @@ impl Kube {
     }
 }
 
+/// The namespace of what was declared before the operator was upgraded.
+pub(crate) const BEFORE: &str = "before";
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 
 /// A namespace of one's own.
