@@ -236,6 +236,7 @@ fn assemble(
         look_at_repository,
         look_at_token,
         look_at_syncs,
+        token_looks: access_token::settled::Settlements::default(),
         looks: access_token::looks::Looks::default(),
         settled: package_broker::settled::Settlements::default(),
         attempts: package_broker::migration::Attempts::default(),

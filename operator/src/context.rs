@@ -9,7 +9,7 @@ use kube::{
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 
 use crate::{
-    access_token::looks::Looks,
+    access_token::{self, looks::Looks},
     args::Images,
     children::Children,
     database::Databases,
@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) applier: Applier,
     pub(crate) events: Events,
     pub(crate) backoffs: Backoffs,
+    /// Tokens of which there is nothing new to say.
+    pub(crate) token_looks: access_token::settled::Settlements,
     /// What was found in the Secrets of tokens.
     pub(crate) looks: Looks,
     /// Brokers that were brought to what their spec says.

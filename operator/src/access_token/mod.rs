@@ -8,6 +8,7 @@ mod issue;
 pub(crate) mod looks;
 mod owner;
 mod record;
+pub(crate) mod settled;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -73,13 +74,18 @@ pub(crate) async fn reconcile(
     if token.meta().deletion_timestamp.is_some() {
         return Ok(context.backoffs.settled(token.as_ref()));
     }
+    let seen = settled::seen(&token, &context);
+    let inputs = settled::inputs(&seen, token.status.as_ref());
+    if let Some(action) = context.token_looks.stands(&token, &inputs) {
+        return Ok(action);
+    }
     let found = dereference::dereference(&token, &context).await?;
     reach("token.dereferenced");
     let valid = validate::validate(&token, &found);
     let wanted = build::build(&token, &found, &valid, Timestamp::now())?;
     let applied = apply::apply(wanted, valid, &context).await?;
     reach("token.applied");
-    status::write(&token, &found, applied, &context).await
+    status::write(&token, &found, applied, (&seen, &context)).await
 }
 
 /// The token as it is in its Secret now, if it can be used. The Secret is read when it, or the object, is another than at

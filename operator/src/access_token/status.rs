@@ -8,7 +8,7 @@ use kube::{ResourceExt, runtime::controller::Action};
 use package_broker_crds::{AccessToken, AccessTokenStatus, RECONCILE_REQUESTED_AT};
 use package_broker_kinds::lifetime;
 
-use super::{apply::Applied, dereference::Found, verdict::judge};
+use super::{apply::Applied, dereference::Found, settled, verdict::judge};
 use crate::{
     context::Context,
     error::ReconcileError,
@@ -24,7 +24,7 @@ pub(super) async fn write(
     token: &AccessToken,
     found: &Found,
     applied: Applied,
-    context: &Context,
+    (seen, context): (&[u8; 32], &Context),
 ) -> Result<Action, ReconcileError> {
     let now = Timestamp::now();
     let times = Times::of(token, &applied);
@@ -41,13 +41,17 @@ pub(super) async fn write(
         let left = next.duration_since(now).try_into().unwrap_or_default();
         Duration::saturating_add(left, Duration::from_millis(10))
     });
-    if is_waiting {
+    let next = if is_waiting {
         // Its broker will say so when it takes the token; that another object has the same one, nobody says.
-        let latest = next.unwrap_or(Duration::MAX);
-        return Ok(context.backoffs.failed_until(token, latest));
-    }
-    let settled = context.backoffs.settled(token);
-    Ok(next.map_or(settled, Action::requeue))
+        let wait = context.backoffs.waiting(token);
+        Some(next.map_or(wait, |next| next.min(wait)))
+    } else {
+        context.backoffs.settled(token);
+        next
+    };
+    let inputs = settled::inputs(seen, Some(&status));
+    context.token_looks.note(token, inputs, next);
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// When things happen to a token.

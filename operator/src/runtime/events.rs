@@ -47,14 +47,14 @@ impl Events {
         let Some((status, reason, message)) = after.clone().filter(|_| before != after) else {
             return;
         };
+        // That something waits for something else helps nobody.
+        if reason == Reason::DependencyNotReady.as_str() {
+            return;
+        }
         let is_trouble = status != "True"
-            && ![
-                Reason::Progressing,
-                Reason::DependencyNotReady,
-                Reason::PodsNotReady,
-            ]
-            .iter()
-            .any(|usual| usual.as_str() == reason);
+            && ![Reason::Progressing, Reason::PodsNotReady]
+                .iter()
+                .any(|usual| usual.as_str() == reason);
         let event = Event {
             type_: if is_trouble {
                 EventType::Warning

@@ -29,16 +29,15 @@ pub(crate) struct Backoffs {
 impl Backoffs {
     /// After a failure.
     pub(crate) fn failed<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Action {
-        self.failed_until(object, Duration::MAX)
+        Action::requeue(self.next(&K::kind(&()), object))
     }
 
-    /// After a failure of something that has to be looked at again after `latest` in any case.
-    pub(crate) fn failed_until<K: Lookup<DynamicType = ()>>(
-        &self,
-        object: &K,
-        latest: Duration,
-    ) -> Action {
-        Action::requeue(self.next(&K::kind(&()), object).min(latest))
+    /// How long to wait for somebody else, who will say when it is time; in case that is not all that is waited for. Longer
+    /// than after a failure: there may be thousands that wait.
+    pub(crate) fn waiting<K: Lookup<DynamicType = ()>>(&self, object: &K) -> Duration {
+        self.next(&K::kind(&()), object)
+            .saturating_mul(8)
+            .min(LONGEST)
     }
 
     /// After a failure in one of several works on objects of a kind.
