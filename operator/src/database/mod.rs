@@ -72,6 +72,7 @@ pub(crate) struct Opened {
     /// A digest of what leads to it.
     access: [u8; 32],
     postgres: Arc<Postgres>,
+    options: Options,
     keys: KeyRing,
     declared: Mutex<Option<Declared>>,
     /// Listens for requests of syncs for as long as this is open.
@@ -117,6 +118,7 @@ impl Databases {
         let opened = Arc::new(Opened {
             access: digest,
             postgres: Arc::new(Postgres::connect(&options)),
+            options: options.clone(),
             _listening: requests::listen(options, asked),
             keys: keys.clone(),
             declared: Mutex::default(),
@@ -145,9 +147,15 @@ impl Opened {
     /// Looks at the tables.
     ///
     /// # Errors
-    /// [`DatabaseError`] if the server does not answer.
+    /// [`DatabaseError`] if the server does not answer, with the cause.
     pub(crate) async fn schema(&self) -> Result<Schema, DatabaseError> {
-        let found = self.postgres.schema().await?;
+        let found = match self.postgres.schema().await {
+            Ok(found) => found,
+            Err(error) => {
+                Postgres::reach(&self.options).await?;
+                return Err(error);
+            }
+        };
         Ok(if found == 0 {
             Schema::Missing
         } else if found < Postgres::newest_schema() {

@@ -1,5 +1,7 @@
 //! Makes the Jobs of syncs, and passes on what is known.
 
+use std::time::Instant;
+
 use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
@@ -45,7 +47,7 @@ pub(super) async fn apply(
             if unseen.len() >= MOST {
                 unseen.clear();
             }
-            unseen.insert(key);
+            unseen.insert(key, Instant::now());
         }
         reach("syncs.begun");
     }

@@ -8,7 +8,7 @@ use package_broker_core::ports::database::SyncRequest;
 use package_broker_crds::{PackageBroker, Repository};
 
 use super::{
-    MOST,
+    LOST_AFTER, MOST,
     past::{Past, RECORDED, REPOSITORY, Report},
 };
 use crate::{
@@ -110,10 +110,11 @@ fn jobs_of((namespace, name): &(String, String), context: &Context) -> Vec<Arc<J
 /// How many of them run, with those that were made and are not seen yet.
 fn running(key: &(String, String), jobs: &[Arc<Job>], context: &Context) -> usize {
     let mut unseen = context.syncs.unseen();
-    unseen.retain(|(namespace, name)| {
-        namespace != &key.0 || !jobs.iter().any(|job| &job.name_any() == name)
+    unseen.retain(|(namespace, name), since| {
+        let is_seen = namespace == &key.0 && jobs.iter().any(|job| &job.name_any() == name);
+        !is_seen && since.elapsed() < LOST_AFTER
     });
-    let here = unseen.iter().filter(|(namespace, _)| namespace == &key.0);
+    let here = unseen.keys().filter(|(namespace, _)| namespace == &key.0);
     let seen = jobs
         .iter()
         .filter(|job| jobs::progress(job) == Progress::Running);

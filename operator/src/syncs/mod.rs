@@ -13,9 +13,9 @@ mod plan;
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ use crate::{
 pub(crate) const WORK: &str = "Syncs";
 /// Reports and new Jobs that are remembered, at most; when there are so many, they are looked up anew.
 const MOST: usize = 20_000;
+/// A Job that was not seen for so long is gone: somebody deleted it at once.
+const LOST_AFTER: Duration = Duration::from_mins(1);
 /// The shortest time between two looks, so that what is due at nearly the same time is started together.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -41,8 +43,8 @@ const SHORTEST: Duration = Duration::from_millis(50);
 pub(crate) struct Syncs {
     /// What pods said at their end, by the uid of their Job. They say it once.
     reports: Mutex<HashMap<String, Arc<Report>>>,
-    /// Jobs that were made and not seen yet, by namespace and name.
-    unseen: Mutex<HashSet<(String, String)>>,
+    /// Jobs that were made and not seen yet, by namespace and name, and since when.
+    unseen: Mutex<HashMap<(String, String), Instant>>,
 }
 
 impl Syncs {
@@ -50,7 +52,7 @@ impl Syncs {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unseen(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+    fn unseen(&self) -> MutexGuard<'_, HashMap<(String, String), Instant>> {
         self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

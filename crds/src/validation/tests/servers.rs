@@ -31,7 +31,8 @@ fn accepts_servers() {
         json!({"database": host}),
         json!({"database": all}),
         json!({"database": {"secretRef": {"name": "db", "key": "uri"}, "maxConnections": 2}}),
-        json!({"storage": {"s3": {"bucket": "a.b", "endpoint": "http://garage:3900", "region": "garage", "pathStyle": true, "prefix": "team/php"}}}),
+        json!({"storage": {"s3": {"bucket": "a.b", "endpoint": "http://garage:3900", "region": "garage", "pathStyle": true, "prefix": "team/php", "credentialsSecretRef": {"name": "bucket"}}}}),
+        json!({"storage": {"s3": {"bucket": "packages"}}, "podTemplate": {"serviceAccountName": "packages"}}),
         json!({"cache": {"redis": {"secretRef": {"name": "redis"}, "prefix": "php:"}}}),
         json!({"volume": {"size": "10Gi"}}),
     ] {
@@ -43,7 +44,7 @@ fn accepts_servers() {
 #[test]
 fn rejects_servers() {
     let one = "spec.database: name the Secret that holds the URL in secretRef, or write host, name and credentialsSecretRef; one of the two";
-    let bucket = json!({"s3": {"bucket": "packages"}});
+    let bucket = json!({"s3": {"bucket": "packages", "credentialsSecretRef": {"name": "bucket"}}});
     for (spec, expected) in [
         (json!({"database": {}, "storage": bucket}), one),
         (
@@ -83,11 +84,15 @@ fn rejects_servers() {
             "spec.volume: with a database there is no volume; remove it",
         ),
         (
+            json!({"database": {"secretRef": {"name": "db"}}, "storage": {"s3": {"bucket": "packages"}}}),
+            "spec.storage: the bucket needs a key or a role; write credentialsSecretRef, or name in spec.podTemplate.serviceAccountName the service account that has the role",
+        ),
+        (
             json!({"database": {"secretRef": {"name": "db"}}, "storage": {}}),
             "spec.storage.s3: is required; add s3 (A bucket of an S3 service)",
         ),
         (
-            json!({"database": {"secretRef": {"name": "db"}}, "storage": {"s3": {"bucket": "packages", "prefix": "a//b"}}}),
+            json!({"database": {"secretRef": {"name": "db"}}, "storage": {"s3": {"bucket": "packages", "prefix": "a//b", "credentialsSecretRef": {"name": "bucket"}}}}),
             "spec.storage.s3.prefix: not a folder in a bucket; use letters, digits, ., _ and - between slashes, for instance team/php",
         ),
     ] {

@@ -5,13 +5,13 @@ use std::{fmt, str::FromStr, time::Duration};
 use package_broker_core::ports::database::DatabaseError;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    ConnectOptions, Executor,
+    ConnectOptions, Connection as _, Executor,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use thiserror::Error;
 use url::Url;
 
-use super::Postgres;
+use super::{Postgres, fault::Fault};
 
 /// Connections of one process, unless told otherwise.
 const CONNECTIONS: u32 = 10;
@@ -141,6 +141,22 @@ impl Postgres {
         let database = Self::connect(options);
         database.check_schema().await?;
         Ok(database)
+    }
+
+    /// Connects once, and says why that is not possible: a pool only says that it got no connection in time.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`], which names the server, the cause and what to do.
+    pub async fn reach(options: &Options) -> Result<(), DatabaseError> {
+        let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect.connect());
+        let connected = match connecting.await {
+            Ok(connected) => connected.map_err(Fault::from),
+            Err(_) => Err(Fault::TooSlow(ACQUIRE_TIMEOUT)),
+        };
+        let connection = connected.map_err(|fault| fault.explain("connect", options.place()))?;
+        // It was made to be looked at; how it ends does not matter.
+        let _ = connection.close().await;
+        Ok(())
     }
 
     /// Opens a database without looking at it: the first call that needs a connection makes it.
