@@ -12,7 +12,9 @@ type Right = (String, String, String);
 /// What the operator asked for, and what of that it was refused.
 fn asked(events: &[Value]) -> (BTreeSet<Right>, BTreeSet<Right>) {
     let (mut asked, mut refused) = (BTreeSet::new(), BTreeSet::new());
-    for event in events.iter().filter(|event| is_operator(event)) {
+    // Which kinds there are, everybody may ask: that concerns no object.
+    let of_objects = |event: &&Value| is_operator(event) && event["objectRef"].is_object();
+    for event in events.iter().filter(of_objects) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let object = &event["objectRef"];
         let mut resource = text(&object["resource"]);
