@@ -1,12 +1,11 @@
 //! How it stands with an `AccessToken`. Pure: no client.
 
-use kube::ResourceExt;
 use package_broker_crds::{AccessToken, ConditionType, ROTATE_REQUESTED_AT, Reason};
 use package_broker_kinds::lifetime;
 
 use super::{Token, apply::Applied, dereference::Found};
 use crate::{
-    member::local_name,
+    member::{home, local_name},
     refusal::Refusal,
     runtime::conditions::{Fact, Verdict},
 };
@@ -44,10 +43,9 @@ fn verdict(
     is_over: bool,
     registered: bool,
 ) -> Verdict {
-    let namespace = token.namespace().unwrap_or_default();
-    let broker = token.spec.broker_ref.name.as_str();
+    let (namespace, broker) = home(token);
     if found.broker.is_none() {
-        return Refusal::no_broker(&namespace, broker).verdict();
+        return Refusal::no_broker(&namespace, &broker).verdict();
     }
     let made = match &applied.token {
         Err(refusal) => return refusal.clone().verdict(),

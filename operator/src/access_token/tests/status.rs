@@ -226,3 +226,24 @@ fn the_same_look_says_the_same() {
         );
     }
 }
+
+#[test]
+fn a_missing_broker_is_named_with_the_namespace_it_was_looked_for_in() {
+    for (broker_ref, namespace) in [
+        (json!({"name": "main"}), "team"),
+        (json!({"name": "main", "namespace": "platform"}), "platform"),
+    ] {
+        let object = token(&json!({"brokerRef": broker_ref}));
+        let found = Found {
+            broker: None,
+            ..found(None)
+        };
+        let applied = Applied { token: Ok(None) };
+        let times = Times::of(&object, &applied);
+        let said = said(&object, &found, &applied, &times, now());
+        let ready = find(&said.status.conditions, ConditionType::Ready).unwrap();
+        assert_eq!(ready.reason, "NotFound");
+        let named = format!("\"main\" in namespace {namespace};");
+        assert!(ready.message.contains(&named), "{}", ready.message);
+    }
+}
