@@ -5,6 +5,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, http::Request, response::Response};
+use futures::FutureExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -133,8 +134,8 @@ async fn accept_all<S, F>(
         let _ = stream.set_nodelay(true);
         let service = service.clone();
         let per_connection = service_fn(move |request| {
-            let answer = service(peer, request);
-            async move { Ok::<_, Infallible>(answer.await) }
+            // An async block would hold the future twice, and it is moved for each request.
+            service(peer, request).map(Ok::<_, Infallible>)
         });
         let connection = builder.serve_connection(TokioIo::new(stream), per_connection);
         let connection = graceful.watch(connection.into_owned());

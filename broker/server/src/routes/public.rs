@@ -20,6 +20,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use package_broker_core::services::{token::Grant, view::Kind};
 use tracing::Instrument;
@@ -51,8 +52,8 @@ pub(crate) async fn answer(
         client::is_proxy(peer, &app.proxies.load())
     });
     let answered = {
-        let handling = handle(app, client, route, &parts, body, &mut access);
-        let mut handling = pin!(handling.instrument(trace.clone()));
+        let mut handling =
+            pin!(handle(app, client, route, &parts, body, &mut access).instrument(trace.clone()));
         // What is answered at once, from memory, has nothing to tell that would need the request's span.
         match futures::poll!(handling.as_mut()) {
             Poll::Ready(answered) => answered,
@@ -147,19 +148,27 @@ async fn granted(
             version,
             file,
         } => {
-            composer::dist(
+            let path = [vendor, package, version, file];
+            apart(composer::dist(app, grant, &parts.method, path, access)).await
+        }
+        Route::List => {
+            apart(composer::list(
                 app,
-                grant,
-                &parts.method,
-                [vendor, package, version, file],
-                access,
-            )
+                Arc::clone(grant),
+                &parts.headers,
+                &parts.uri,
+            ))
             .await
         }
-        Route::List => composer::list(app, Arc::clone(grant), &parts.headers, &parts.uri).await,
-        Route::Search => composer::search(app, Arc::clone(grant), &parts.uri).await,
-        Route::NotifyBatch => composer::notify_batch(app, grant, body).await,
+        Route::Search => apart(composer::search(app, Arc::clone(grant), &parts.uri)).await,
+        Route::NotifyBatch => apart(composer::notify_batch(app, grant, body)).await,
     }
+}
+
+/// A future of its own for what need not be part of the one of every request: that future of each request is as large as
+/// that of the largest route, and it is moved.
+fn apart<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
 }
 
 /// What a target is called in an answer. One without a slash is a host to HTTP, and has no path.
