@@ -8,7 +8,7 @@ use axum::{Router, body::Body, http::Request, response::Response};
 use futures::FutureExt;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
 };
 use tokio::{
@@ -18,6 +18,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+use crate::wire::{Pages, Wire};
 
 /// Connections at once. Each holds little, but not nothing.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -64,6 +66,7 @@ impl Addresses {
 pub(crate) fn serve_on_every_core<S, F>(
     listener: TcpListener,
     service: impl Fn() -> S,
+    pages: &Arc<Pages>,
     stop: &CancellationToken,
     deadline: Duration,
 ) -> io::Result<JoinSet<()>>
@@ -79,11 +82,13 @@ where
             .enable_all()
             .build()?;
         let (listener, slots) = (listener.try_clone()?, Arc::clone(&slots));
-        let (service, stop) = (service(), stop.clone());
+        let (service, pages, stop) = (service(), Arc::clone(pages), stop.clone());
         threads.spawn_blocking(move || {
             runtime.block_on(async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => accept_all(listener, service, slots, stop, deadline).await,
+                    Ok(listener) => {
+                        accept_all(listener, service, pages, slots, stop, deadline).await;
+                    }
                     Err(error) => tracing::error!(%error, "a thread cannot accept connections"),
                 }
             });
@@ -103,12 +108,13 @@ pub(crate) async fn serve<S, F>(
     F: Future<Output = Response> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    accept_all(listener, service, slots, stop, deadline).await;
+    accept_all(listener, service, Arc::default(), slots, stop, deadline).await;
 }
 
 async fn accept_all<S, F>(
     listener: TcpListener,
     service: S,
+    pages: Arc<Pages>,
     slots: Arc<Semaphore>,
     stop: CancellationToken,
     deadline: Duration,
@@ -137,7 +143,8 @@ async fn accept_all<S, F>(
             // An async block would hold the future twice, and it is moved for each request.
             service(peer, request).map(Ok::<_, Infallible>)
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), per_connection);
+        let connection =
+            builder.serve_connection(Wire::new(stream, Arc::clone(&pages)), per_connection);
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {

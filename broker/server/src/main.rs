@@ -15,6 +15,7 @@ mod running;
 mod settings;
 mod tokens;
 mod traces;
+mod wire;
 mod yaml;
 
 use std::process::ExitCode;

@@ -120,7 +120,8 @@ fn serve_public(
             async move { routes::answer(&app, peer, request).await }
         }
     };
-    serve_on_every_core(listener, on_a_core, stop, deadline).context("the server cannot start")
+    serve_on_every_core(listener, on_a_core, &app.pages, stop, deadline)
+        .context("the server cannot start")
 }
 
 async fn bind((address, option): (SocketAddr, &str)) -> anyhow::Result<TcpListener> {

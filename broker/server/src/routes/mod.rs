@@ -37,6 +37,7 @@ pub(crate) use self::{
     public::answer,
     status::{Declared, DeclaredToken, InForce, SyncRequest},
 };
+use crate::wire::Pages;
 
 /// What every handler shares.
 pub(crate) struct App {
@@ -46,6 +47,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Whether requests are welcome.
     pub(crate) health: Health,
+    /// Large documents of views, ready to be sent.
+    pub(crate) pages: Arc<Pages>,
     /// Proxies that are believed when they say whose request it is.
     pub(crate) proxies: ArcSwap<Vec<IpNet>>,
     /// Whether clients are sent to the storage for archives.
@@ -73,6 +76,7 @@ impl App {
             broker,
             metrics: Metrics::new(),
             health: Health::default(),
+            pages: Arc::default(),
             proxies: ArcSwap::default(),
             redirects: AtomicBool::new(false),
             stale_after,

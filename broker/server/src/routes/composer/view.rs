@@ -19,6 +19,7 @@ pub(in super::super) async fn view(
     }
     let coding = Coding::accepted(headers);
     let stored = document.bytes(coding.stored()).clone();
+    app.pages.keep(&stored);
     let bytes = coding.unpack(stored).await?;
     Ok(conditional::document(dated, coding, bytes))
 }
