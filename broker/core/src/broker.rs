@@ -115,7 +115,6 @@ impl Broker {
             Arc::clone(&database),
             Arc::clone(&cache),
             Arc::clone(&audit),
-            Arc::clone(&telemetry),
         ));
         let limits = LimitService::new(Arc::clone(&cache), Arc::clone(&telemetry));
         Ok(Self {

@@ -21,7 +21,6 @@ use package_broker_core::{
     sync::schedule::Scheduler,
 };
 use package_broker_crds::SYNC_REQUESTED_AT;
-use package_broker_kinds::lifetime;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,7 +28,7 @@ use crate::{
     engine::Engine,
     installation::{self, SourceSettings},
     listen::Addresses,
-    manifests::{self, Desired, ManifestErrors, Manifests, Watcher},
+    manifests::{self, Desired, ManifestErrors, Manifests, Watcher, without_effect},
     renewal::Renewal,
     retained::with_retained,
     routes::{Declared, DeclaredToken, InForce, SyncRequest},
@@ -58,7 +57,7 @@ impl Running {
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let spec = &desired.broker.spec;
-        tell_of_others(desired);
+        without_effect::tell(desired);
         let factory = installation::sources(&SourceSettings::of(spec)?, data);
         let sources = Arc::new(ReplaceableSources::new(factory));
         let ports = embedded::open(data, Arc::clone(&sources)).await?;
@@ -271,32 +270,6 @@ impl Running {
         if let Err(error) = status::note_manifests(&*self.engine.app.broker.database, problem).await
         {
             tracing::warn!(%error, "the state of the manifests could not be recorded");
-        }
-    }
-}
-
-/// Fields that say something to an operator in a cluster, and nothing here, are not passed over in silence.
-fn tell_of_others(desired: &Desired) {
-    let fields = desired.broker.spec.only_in_cluster().join(", ");
-    if !fields.is_empty() {
-        tracing::warn!(
-            fields,
-            "fields of the PackageBroker that have no effect outside of a cluster"
-        );
-    }
-    for (token, brought) in &desired.tokens {
-        let name = token.metadata.name.as_deref().unwrap_or_default();
-        if brought.is_some() && lifetime::request(token).is_some() {
-            tracing::warn!(
-                token = name,
-                "package.broker/rotate-requested-at has no effect on a token of your own: put another one into its Secret"
-            );
-        }
-        if token.spec.secret.is_some() {
-            tracing::warn!(
-                token = name,
-                "spec.secret has no effect outside of a cluster: the token is in a file"
-            );
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod bounded;
 pub mod buckets;
 pub mod cadence;
+pub mod counters;
 pub mod declared;
 pub mod installation;
 pub mod integrity;

@@ -1,19 +1,20 @@
-//! How often: limits of requests, which all replicas share.
+//! How often: limits of requests and of guesses, which all replicas share.
 //!
 //! Requests do not wait for the cache: if it does not answer within [`PATIENCE`], the limit is kept in this process
 //! alone, where each bucket begins full (design rule 7). A cache that did not answer is asked again after [`PAUSE`], so
 //! that only few requests wait for it in vain.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::token::{Grant, network};
+use super::token::Grant;
 use crate::{
     domain::{
         buckets::Buckets,
+        counters::Counters,
         quota::{Quota, Taken},
     },
     ports::cache::{Cache, CacheError},
@@ -26,10 +27,33 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// For how long a cache that did not answer is not asked.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Memory for the buckets that are kept in this process alone, in bytes.
+/// Memory for the buckets that are kept in this process alone, in bytes, and as much for the counters.
 const ALONE: usize = 4 << 20;
 
-/// Buckets of requests, of tokens and of addresses.
+/// Failures of one address within [`FAILURE_WINDOW`] that are answered without delay.
+const FREE_FAILURES: u64 = 10;
+/// Failures of one address within the window after which the answer is "too many".
+const MAX_FAILURES: u64 = 60;
+/// How long failures are remembered.
+const FAILURE_WINDOW: Duration = Duration::from_mins(1);
+
+/// What to do about an attempt with a wrong token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slowdown {
+    /// Answer at once.
+    None,
+    /// Answer after this time.
+    Wait(Duration),
+    /// Answer "too many requests", after a pause, to be asked again after a time.
+    Refuse {
+        /// How long to keep the client waiting for the answer.
+        pause: Duration,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+}
+
+/// Buckets of requests, of tokens and of addresses, and counters of guesses.
 pub struct LimitService {
     cache: Arc<dyn Cache>,
     telemetry: Arc<Telemetry>,
@@ -38,6 +62,7 @@ pub struct LimitService {
 
 struct Alone {
     buckets: Buckets,
+    failures: Counters,
     /// When the cache is asked again, if it did not answer.
     until: Option<Instant>,
 }
@@ -47,6 +72,7 @@ impl LimitService {
     pub fn new(cache: Arc<dyn Cache>, telemetry: Arc<Telemetry>) -> Self {
         let alone = Alone {
             buckets: Buckets::new(ALONE),
+            failures: Counters::new(ALONE),
             until: None,
         };
         Self {
@@ -74,8 +100,22 @@ impl LimitService {
             .await
     }
 
+    /// Counts a failed attempt of an address and says how to answer it. A valid token is never slowed down, as
+    /// many people may share an address. An IPv6 client counts with its whole network, which it may choose from.
+    pub async fn failed(&self, address: IpAddr) -> Slowdown {
+        self.telemetry.auth_failures.increment();
+        let key = format!("auth-failures:{}", network(address));
+        // Counted here in any case: a cache that goes away gives nobody who guesses a new start.
+        let here = self
+            .alone()
+            .failures
+            .count(&key, FAILURE_WINDOW, Instant::now());
+        let everywhere = self.shared(self.cache.count(&key, FAILURE_WINDOW)).await;
+        slowdown(everywhere.unwrap_or_default().max(here))
+    }
+
     async fn take(&self, key: &str, quota: Quota) -> Taken {
-        let taken = if let Some(taken) = self.shared(key, quota).await {
+        let taken = if let Some(taken) = self.shared(self.cache.take(key, quota)).await {
             taken
         } else {
             self.telemetry.limits_alone.increment();
@@ -88,20 +128,20 @@ impl LimitService {
     }
 
     /// What the cache says, if it is asked and answers in time.
-    async fn shared(&self, key: &str, quota: Quota) -> Option<Taken> {
+    async fn shared<T>(&self, asking: impl Future<Output = Result<T, CacheError>>) -> Option<T> {
         let waits = self.alone().until;
         if waits.is_some_and(|until| Instant::now() < until) {
             return None;
         }
-        let asked = tokio::time::timeout(PATIENCE, self.cache.take(key, quota)).await;
+        let asked = tokio::time::timeout(PATIENCE, asking).await;
         let answered =
             asked.unwrap_or_else(|_| Err(CacheError(format!("nothing within {PATIENCE:?}"))));
         match answered {
-            Ok(taken) => {
+            Ok(answer) => {
                 if waits.is_some() && self.alone().until.take().is_some() {
                     tracing::info!("the cache answers again; limits of requests are shared");
                 }
-                Some(taken)
+                Some(answer)
             }
             Err(error) => {
                 let again = Instant::now() + PAUSE;
@@ -115,5 +155,30 @@ impl LimitService {
 
     fn alone(&self) -> MutexGuard<'_, Alone> {
         self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn slowdown(failures: u64) -> Slowdown {
+    match failures {
+        0..=FREE_FAILURES => Slowdown::None,
+        failures if failures <= MAX_FAILURES => Slowdown::Wait(pause(failures)),
+        _ => Slowdown::Refuse {
+            pause: pause(MAX_FAILURES),
+            retry_after: FAILURE_WINDOW,
+        },
+    }
+}
+
+fn pause(failures: u64) -> Duration {
+    Duration::from_millis(50 * failures.saturating_sub(FREE_FAILURES))
+}
+
+/// What one client may have for itself: an IPv4 address, or the first 64 bits of an IPv6 one.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::{IpAddr, Ipv6Addr},
     sync::Arc,
     time::Duration,
 };
@@ -25,15 +24,7 @@ use crate::{
         cache::{Cache, Change},
         database::{Database, DatabaseError, TokenRecord},
     },
-    telemetry::Telemetry,
 };
-
-/// Failures of one address within [`FAILURE_WINDOW`] that are answered without delay.
-const FREE_FAILURES: u64 = 10;
-/// Failures of one address within the window after which the answer is "too many".
-const MAX_FAILURES: u64 = 60;
-/// How long failures are remembered.
-const FAILURE_WINDOW: Duration = Duration::from_mins(1);
 
 /// What a valid token may do.
 #[derive(Debug)]
@@ -88,28 +79,11 @@ pub enum Refusal {
     Expired,
 }
 
-/// What to do about a failed attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slowdown {
-    /// Answer at once.
-    None,
-    /// Answer after this time.
-    Wait(Duration),
-    /// Answer "too many requests", after a pause, to be asked again after a time.
-    Refuse {
-        /// How long to keep the client waiting for the answer.
-        pause: Duration,
-        /// When to ask again.
-        retry_after: Duration,
-    },
-}
-
 /// Tokens in memory, by hash.
 pub struct TokenService {
     database: Arc<dyn Database>,
     cache: Arc<dyn Cache>,
     audit: Arc<AuditService>,
-    telemetry: Arc<Telemetry>,
     grants: ArcSwap<HashMap<TokenHash, Arc<Grant>, DefaultHashBuilder>>,
     /// Held from the database to memory: what is in force is never older than what was before.
     turn: Mutex<()>,
@@ -121,13 +95,11 @@ impl TokenService {
         database: Arc<dyn Database>,
         cache: Arc<dyn Cache>,
         audit: Arc<AuditService>,
-        telemetry: Arc<Telemetry>,
     ) -> Self {
         Self {
             database,
             cache,
             audit,
-            telemetry,
             grants: ArcSwap::default(),
             turn: Mutex::default(),
         }
@@ -232,7 +204,7 @@ impl TokenService {
     /// The grant of a token as a client sent it.
     ///
     /// # Errors
-    /// [`Refusal`]; the caller asks [`TokenService::failed`] how slowly to say so.
+    /// [`Refusal`]; the caller asks [`super::limit::LimitService::failed`] how slowly to say so.
     pub fn authenticate(&self, token: &str) -> Result<Arc<Grant>, Refusal> {
         let hash = TokenHash::of(token);
         let grants = self.grants.load();
@@ -247,27 +219,6 @@ impl TokenService {
             return Err(Refusal::Expired);
         }
         Ok(Arc::clone(grant))
-    }
-
-    /// Counts a failed attempt of an address and says how to answer it. A valid token is never slowed down, as
-    /// many people may share an address. An IPv6 client counts with its whole network, which it may choose from.
-    pub async fn failed(&self, address: IpAddr) -> Slowdown {
-        self.telemetry.auth_failures.increment();
-        let counted = self
-            .cache
-            .count(
-                &format!("auth-failures:{}", network(address)),
-                FAILURE_WINDOW,
-            )
-            .await;
-        match counted.unwrap_or_default() {
-            0..=FREE_FAILURES => Slowdown::None,
-            failures if failures <= MAX_FAILURES => Slowdown::Wait(pause(failures)),
-            _ => Slowdown::Refuse {
-                pause: pause(MAX_FAILURES),
-                retry_after: FAILURE_WINDOW,
-            },
-        }
     }
 
     /// How many tokens are valid or expired but still declared.
@@ -293,20 +244,6 @@ fn grant(record: TokenRecord, permissions: Permissions, floor: Stamp) -> (TokenH
         expires_at: record.expires_at,
     };
     (record.hash, Arc::new(grant))
-}
-
-fn pause(failures: u64) -> Duration {
-    Duration::from_millis(50 * failures.saturating_sub(FREE_FAILURES))
-}
-
-/// What one client may have for itself: an IPv4 address, or the first 64 bits of an IPv6 one.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 /// The token in the value of an `Authorization` header (protocol A.7): Basic with the token as the password, Basic

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use package_broker_core::{
     domain::{
-        bounded::Bounded,
         buckets::Buckets,
+        counters::Counters,
         quota::{Quota, Taken},
     },
     ports::cache::{Cache, CacheError, Change},
@@ -22,7 +22,7 @@ const CHANGES: usize = 256;
 /// The cache of a broker that runs alone.
 #[derive(Debug)]
 pub struct Memory {
-    counters: Mutex<Bounded<u64>>,
+    counters: Mutex<Counters>,
     buckets: Mutex<Buckets>,
     changes: broadcast::Sender<Change>,
 }
@@ -32,7 +32,7 @@ impl Memory {
     /// key that does not fit at all is not remembered: each of its events counts as the first.
     pub fn new(max_bytes: usize) -> Self {
         Self {
-            counters: Mutex::new(Bounded::new(max_bytes / 2)),
+            counters: Mutex::new(Counters::new(max_bytes / 2)),
             buckets: Mutex::new(Buckets::new(max_bytes / 2)),
             changes: broadcast::Sender::new(CHANGES),
         }
@@ -48,24 +48,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn count(counters: &mut Bounded<u64>, key: &str, window: Duration, now: Instant) -> u64 {
-    if let Some((events, _)) = counters.get(key, now) {
-        *events += 1;
-        return *events;
-    }
-    counters.put(key, 1, now + window, now);
-    1
-}
-
 #[async_trait]
 impl Cache for Memory {
     async fn count(&self, key: &str, window: Duration) -> Result<u64, CacheError> {
-        Ok(count(
-            &mut lock(&self.counters),
-            key,
-            window,
-            Instant::now(),
-        ))
+        Ok(lock(&self.counters).count(key, window, Instant::now()))
     }
 
     async fn take(&self, key: &str, quota: Quota) -> Result<Taken, CacheError> {
@@ -84,22 +70,5 @@ impl Cache for Memory {
 
     fn is_up(&self) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_opens_with_its_first_event_and_ends_on_time() {
-        const MINUTE: Duration = Duration::from_mins(1);
-        let mut counters = Bounded::new(1 << 20);
-        let start = Instant::now();
-        assert_eq!(count(&mut counters, "a", MINUTE, start), 1);
-        assert_eq!(count(&mut counters, "a", MINUTE, start + MINUTE / 2), 2);
-        assert_eq!(count(&mut counters, "b", MINUTE, start + MINUTE / 2), 1);
-        assert_eq!(count(&mut counters, "a", MINUTE, start + MINUTE), 1);
-        assert_eq!(count(&mut counters, "b", MINUTE, start + MINUTE), 2);
     }
 }

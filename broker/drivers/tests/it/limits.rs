@@ -7,7 +7,10 @@ use std::{
 };
 
 use package_broker_core::{
-    domain::quota::Quota, ports::cache::Cache, services::limit::LimitService, telemetry::Telemetry,
+    domain::quota::Quota,
+    ports::cache::Cache,
+    services::limit::{LimitService, Slowdown},
+    telemetry::Telemetry,
 };
 use package_broker_drivers::{
     cache::{
@@ -151,6 +154,33 @@ async fn without_the_cache_each_process_keeps_limits_alone_and_says_so_once() {
     let said = |text| lines.iter().filter(|line| line.contains(text)).count();
     assert_eq!(said("kept in this process alone"), 1, "{lines:?}");
     assert_eq!(said("limits of requests are shared"), 1, "{lines:?}");
+}
+
+/// Whoever guesses is told "too many" by every broker, and has no new start when the cache goes away.
+#[tokio::test]
+async fn guesses_are_counted_by_all_and_without_the_cache_too() {
+    let mut server = RedisServer::start();
+    let (one, two) = (
+        Limits::on_redis(&server).await,
+        Limits::on_redis(&server).await,
+    );
+    for number in 0..70 {
+        let limits = [&one, &two][number % 2];
+        limits.service.failed(address(1)).await;
+    }
+    let refused = |slowdown| matches!(slowdown, Slowdown::Refuse { .. });
+    assert!(refused(one.service.failed(address(1)).await));
+    assert_eq!(one.service.failed(address(2)).await, Slowdown::None);
+    server.stop();
+    assert!(matches!(
+        one.service.failed(address(1)).await,
+        Slowdown::Wait(_)
+    ));
+    for _ in 0..30 {
+        one.service.failed(address(1)).await;
+    }
+    assert!(refused(one.service.failed(address(1)).await));
+    assert_eq!(two.service.failed(address(3)).await, Slowdown::None);
 }
 
 #[tokio::test]

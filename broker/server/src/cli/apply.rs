@@ -7,7 +7,7 @@ use clap::Parser;
 use super::config::SettingsArgs;
 use crate::{
     logging,
-    manifests::{self, Desired},
+    manifests::{self, Desired, without_effect},
     replica::Replica,
     settings::Process,
 };
@@ -29,6 +29,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<()> {
     let _traces = logging::start(settings.log_format, &settings.log, &settings.telemetry)?;
     let manifests = manifests::load(&args.file)?;
     let desired = manifests::resolve(&manifests)?;
+    without_effect::tell_where_syncs_are_called(&desired);
     super::runtime()?.block_on(apply(&settings, &desired))
 }
 

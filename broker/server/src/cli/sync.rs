@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use jiff::Timestamp;
 use package_broker_core::{
@@ -191,6 +191,10 @@ async fn sync_with(replica: &Replica, name: &str) -> anyhow::Result<SyncReport> 
 async fn find(replica: &Replica, name: &str) -> anyhow::Result<Arc<Repository>> {
     let installation = replica.adopt().await?;
     if let Some(repository) = installation.repository(&RepositoryName::new(name)) {
+        ensure!(
+            !repository.suspended,
+            "{name} is suspended and not read: take spec.suspend away from its Repository first"
+        );
         return Ok(Arc::clone(repository));
     }
     let declared = installation.repositories().iter();

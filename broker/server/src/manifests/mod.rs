@@ -15,6 +15,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod watch;
+pub(crate) mod without_effect;
 
 pub(crate) use load::{Manifests, load};
 pub(crate) use problem::{ManifestErrors, Problem};

@@ -8,7 +8,10 @@ use std::{
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use package_broker_core::services::token::{Grant, Refusal, Slowdown, token_in_header};
+use package_broker_core::services::{
+    limit::Slowdown,
+    token::{Grant, Refusal, token_in_header},
+};
 
 use super::{App, error::Problem};
 
@@ -48,7 +51,7 @@ fn grant(app: &App, headers: &HeaderMap) -> Result<Arc<Grant>, Refusal> {
 }
 
 async fn slowed_down(refusal: Refusal, client: IpAddr, app: &App) -> Problem {
-    match app.broker.tokens.failed(client).await {
+    match app.broker.limits.failed(client).await {
         Slowdown::None => refusal.into(),
         Slowdown::Wait(pause) => {
             keep_waiting(app, pause).await;

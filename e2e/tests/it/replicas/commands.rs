@@ -73,6 +73,29 @@ fn a_sync_reports_in_its_last_line_and_its_exit_code() {
 }
 
 #[test]
+fn a_suspended_repository_is_not_read_and_what_has_no_effect_is_said() {
+    let installation = Installation::new();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let suspended = json!({"suspend": true, "sync": {"interval": "5m"}});
+    let broker = json!({"volume": {"size": "5Gi"}});
+    let all = manifests(&broker).repository("team", "composer", &upstream.url(), &suspended);
+    let applied = installation.apply(&all, URL);
+    for (field, why) in [
+        ("spec.volume", "no effect outside of a cluster"),
+        ("spec.sync.interval", "call `package-broker sync team`"),
+    ] {
+        assert!(applied.stderr.contains(field), "{}", applied.stderr);
+        assert!(applied.stderr.contains(why), "{}", applied.stderr);
+    }
+    let finished = installation.run(&["sync", "team"]);
+    assert_eq!(finished.code(), 1);
+    let error = report(&finished)["error"].to_string();
+    assert!(error.contains("take spec.suspend away"), "{error}");
+    assert_eq!(upstream.asked("/packages.json"), 0);
+}
+
+#[test]
 fn of_two_syncs_of_a_repository_one_leaves_it_to_the_other() {
     let installation = Installation::new();
     let upstream = Upstream::listed();

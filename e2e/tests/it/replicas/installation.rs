@@ -133,7 +133,7 @@ impl Installation {
     }
 
     /// Declares manifests, for clients at that URL.
-    pub(crate) fn apply(&self, manifests: &Manifests, url: &str) {
+    pub(crate) fn apply(&self, manifests: &Manifests, url: &str) -> Finished {
         let patch = json!({"externalUrl": url});
         let manifests = manifests
             .clone()
@@ -142,6 +142,7 @@ impl Installation {
         manifests.write_file(&file).unwrap();
         let applied = self.run(&["apply", "-f", file.to_str().unwrap()]);
         assert!(applied.status.success(), "{}", applied.stderr);
+        applied
     }
 
     /// Syncs a repository, and what it reported.
