@@ -1,6 +1,7 @@
 //! A PostgreSQL server of one's own, on loopback, for as long as the value lives.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,14 +48,36 @@ impl Postgres {
     /// # Errors
     /// As for [`Postgres::start`].
     pub fn start_at(place: Place) -> Result<Self> {
+        let server = Self::make(place)?;
+        server.append("pg_hba.conf", "host all all 0.0.0.0/0 scram-sha-256\n")?;
+        server.run()?;
+        Ok(server)
+    }
+
+    /// The same on loopback, for clients that speak TLS only. Certificate and key are PEM.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn start_with_tls(certificate: &str, key: &str) -> Result<Self> {
+        let server = Self::make(Place::loopback())?;
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+        for (file, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("pg_hba.conf", rules),
+        ] {
+            server.write(file, text)?;
+        }
+        server.append("postgresql.conf", "ssl = on\n")?;
+        server.run()?;
+        Ok(server)
+    }
+
+    /// A new cluster that does not run yet.
+    fn make(place: Place) -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
-        if is_root() {
-            // The server refuses to run as root.
-            let mut own = tethered("chown");
-            own.arg(USER).arg(folder.path());
-            finish(own, "chown")?;
-        }
+        hand_over(folder.path())?;
         let mut initdb = unprivileged(&programs.join("initdb"));
         initdb.arg("-D").arg(folder.path().join("data")).args([
             "-U",
@@ -66,20 +89,28 @@ impl Postgres {
             "--no-sync",
         ]);
         finish(initdb, "initdb")?;
-        let access = folder.path().join("data/pg_hba.conf");
-        let mut rules = fs::read_to_string(&access)?;
-        rules.push_str("host all all 0.0.0.0/0 scram-sha-256\n");
-        fs::write(&access, rules)?;
-        let server = Self {
+        Ok(Self {
             programs,
             folder,
             port: place.free_port()?,
             place,
             server: Mutex::new(None),
             databases: AtomicU32::new(0),
-        };
-        server.run()?;
-        Ok(server)
+        })
+    }
+
+    /// Adds to one of the cluster's files.
+    fn append(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.folder.path().join("data").join(file);
+        Ok(fs::write(&path, fs::read_to_string(&path)? + text)?)
+    }
+
+    /// Writes one of the cluster's files, for the server's eyes only.
+    fn write(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.folder.path().join("data").join(file);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        hand_over(&path)
     }
 
     /// The server that tests of this process share while any of them holds it: making a cluster takes seconds.
@@ -303,6 +334,16 @@ fn programs() -> Result<PathBuf> {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Makes a file or folder the server's own, which refuses to run as root.
+fn hand_over(path: &Path) -> Result<()> {
+    if is_root() {
+        let mut own = tethered("chown");
+        own.arg(USER).arg(path);
+        finish(own, "chown")?;
+    }
+    Ok(())
 }
 
 /// A command that does not run as root: as the server's own user if we are root.

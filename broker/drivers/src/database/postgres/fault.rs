@@ -94,9 +94,20 @@ pub(crate) fn advice(error: &sqlx::Error) -> &'static str {
             "; the server is a standby: name the primary, or add target_session_attrs=read-write"
         }
         (_, sqlx::Error::PoolTimedOut) => "; it does not answer, or every connection is in use",
-        (_, sqlx::Error::Tls(_)) => {
-            "; check sslmode, and that sslrootcert names the authority of its certificate"
+        (_, error) if is_of_tls(error) => {
+            "; check sslmode, the name in the URL, and that sslrootcert or caFile names the authority of its certificate"
         }
         _ => "",
+    }
+}
+
+/// A certificate that is not believed comes as an error of the connection.
+fn is_of_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<rustls::Error>()),
+        _ => false,
     }
 }

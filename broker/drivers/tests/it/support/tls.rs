@@ -43,9 +43,14 @@ impl Authority {
 
     /// A certificate for 127.0.0.1 and localhost, and its key, as PEM.
     pub(crate) fn server_pem(&self) -> (String, String) {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        self.server_pem_for(&["127.0.0.1", "localhost"])
+    }
+
+    /// A certificate for these names, and its key, as PEM.
+    pub(crate) fn server_pem_for(&self, names: &[&str]) -> (String, String) {
+        let names = names.iter().map(ToString::to_string);
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(names).unwrap();
+        let params = CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
     }

@@ -7,6 +7,7 @@ mod claims;
 mod declared;
 mod packages;
 mod postgres;
+mod postgres_tls;
 mod published;
 mod records;
 mod requests;
