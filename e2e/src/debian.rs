@@ -50,7 +50,8 @@ pub fn packages(cache: &Cache) -> Result<Vec<PackageTree>> {
 }
 
 /// The packages in the trees of some `sources`, sorted by name. Where a source carries several
-/// (Symfony's components), each is one; the tree that contains them is not.
+/// (Symfony's components), each is one; the tree that contains them is one too, unless it
+/// replaces them.
 pub fn available(cache: &Cache, sources: &[&str]) -> Result<Vec<PackageTree>> {
     let mut packages = Vec::new();
     for tree in sorted_folders(&cache.debian_sources()).unwrap_or_default() {
@@ -66,18 +67,39 @@ pub fn available(cache: &Cache, sources: &[&str]) -> Result<Vec<PackageTree>> {
         }
         let mut found = Vec::new();
         find_packages(&tree, &mut found)?;
-        if found.len() > 1 {
-            found.retain(|path| *path != tree);
-        }
-        for path in found {
-            let mut package = PackageTree::read(&path, version)?;
-            package.version = own_version(&package);
-            packages.push(package);
-        }
+        let mut trees = read_packages(&found, version)?;
+        leave_out_replacing_root(&tree, &mut trees);
+        packages.append(&mut trees);
     }
     packages.sort_by(|one, two| one.name.cmp(&two.name));
     packages.dedup_by(|one, two| one.name == two.name);
     Ok(packages)
+}
+
+fn read_packages(folders: &[PathBuf], version: &str) -> Result<Vec<PackageTree>> {
+    let read = |folder: &PathBuf| {
+        let mut package = PackageTree::read(folder, version)?;
+        package.version = own_version(&package);
+        Ok(package)
+    };
+    folders.iter().map(read).collect()
+}
+
+/// Symfony's and Laravel's trees replace the components in them, so they cannot be installed
+/// beside them; Twig's does not replace its extras, which require it.
+fn leave_out_replacing_root(root: &Path, packages: &mut Vec<PackageTree>) {
+    let replaces_another = |package: &PackageTree| {
+        let replaced = package.composer.get("replace");
+        packages
+            .iter()
+            .any(|other| replaced.is_some_and(|names| names.get(&other.name).is_some()))
+    };
+    let left_out = packages
+        .iter()
+        .position(|package| package.path == root && replaces_another(package));
+    if let Some(index) = left_out {
+        packages.remove(index);
+    }
 }
 
 /// Symfony's contracts lie in Symfony's tree but follow a line of their own, which their branch
@@ -155,6 +177,31 @@ mod tests {
             Some(("x", "1.0.0"))
         );
         assert_eq!(upstream_version("php-twig_3.5.1-1.debian.tar.xz"), None);
+    }
+
+    fn names_after_leaving_out(replace: &serde_json::Value) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let child = folder.path().join("part");
+        fs::create_dir(&child).unwrap();
+        let root = serde_json::json!({"name": "acme/whole", "replace": replace});
+        fs::write(folder.path().join("composer.json"), root.to_string()).unwrap();
+        fs::write(child.join("composer.json"), r#"{"name": "acme/part"}"#).unwrap();
+        let mut found = Vec::new();
+        find_packages(folder.path(), &mut found).unwrap();
+        let mut packages = read_packages(&found, "1.0.0").unwrap();
+        leave_out_replacing_root(folder.path(), &mut packages);
+        packages.into_iter().map(|package| package.name).collect()
+    }
+
+    #[test]
+    fn a_tree_that_replaces_its_parts_is_left_out() {
+        let replace = serde_json::json!({"acme/part": "self.version"});
+        assert_eq!(names_after_leaving_out(&replace), ["acme/part"]);
+        let replace = serde_json::json!({"acme/other": "*"});
+        assert_eq!(
+            names_after_leaving_out(&replace),
+            ["acme/whole", "acme/part"]
+        );
     }
 
     #[test]

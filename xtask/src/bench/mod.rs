@@ -14,6 +14,7 @@ mod corpus;
 mod documents;
 mod fetch;
 mod git;
+mod invalidation;
 mod link;
 mod load;
 mod nginx;
@@ -59,7 +60,7 @@ const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("replicas-documents", replicas::documents),
     ("replicas-archive", replicas::archive),
     ("replicas-sync", replicas::sync),
-    ("replicas-invalidation", replicas::invalidation),
+    ("replicas-invalidation", invalidation::measure),
     (OPERATOR, operator::measure),
 ];
 /// The one that needs no broker.

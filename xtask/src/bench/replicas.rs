@@ -1,10 +1,8 @@
 //! The same work on PostgreSQL, S3 and Redis: beside the embedded drivers, and beside the servers themselves.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use package_broker_e2e::broker::Broker;
 use package_broker_e2e::garage::Garage;
 use package_broker_e2e::http;
 use package_broker_e2e::manifests::Manifests;
@@ -23,8 +21,6 @@ use super::{Bench, corpus};
 const PACKAGES: usize = 10_000;
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;
-/// Changes whose way to another replica is timed.
-const CHANGES: usize = 200;
 
 /// Documents and the root file from a replica, against the embedded drivers; and what the replica takes.
 pub(super) fn documents(bench: &Bench) -> Result<Vec<Row>> {
@@ -38,7 +34,7 @@ pub(super) fn documents(bench: &Bench) -> Result<Vec<Row>> {
         .map(|number| format!("/p2/{}.json", corpus::name(number)))
         .collect();
     let root = vec!["/packages.json".to_owned()];
-    let ours = (replica.url(), servers.authorization()?);
+    let ours = (replica.url(), servers.authorization(Manifests::TOKEN)?);
     let theirs = (broker.url(), authorization(&broker)?);
     let mut rows = Vec::new();
     for (work, paths) in [
@@ -126,7 +122,7 @@ pub(super) fn archive(bench: &Bench) -> Result<Vec<Row>> {
     servers.apply(&manifests_of(&nginx))?;
     servers.sync("bench")?;
     let replica = servers.serve("one")?;
-    let authorization = servers.authorization()?;
+    let authorization = servers.authorization(Manifests::TOKEN)?;
     let get = |path: &str| {
         http::get(
             &format!("{}{path}", replica.url()),
@@ -180,7 +176,7 @@ pub(super) fn archive(bench: &Bench) -> Result<Vec<Row>> {
     }])
 }
 
-fn manifests_of(upstream: &Nginx) -> Manifests {
+pub(super) fn manifests_of(upstream: &Nginx) -> Manifests {
     manifests(&upstream.url())
 }
 
@@ -199,76 +195,4 @@ fn signed(garage: &Garage) -> Result<String> {
         .as_str()
         .trim_start_matches(&garage.endpoint())
         .to_owned())
-}
-
-/// How long after one replica has answered with a new package the other one lists it.
-pub(super) fn invalidation(bench: &Bench) -> Result<Vec<Row>> {
-    let mut rows = through(
-        bench,
-        true,
-        ["change seen by another replica, Redis, p50", "p99", "max"],
-    )?;
-    rows.extend(through(
-        bench,
-        false,
-        [
-            "change seen by another replica, PostgreSQL, p50",
-            "p99",
-            "max",
-        ],
-    )?);
-    Ok(rows)
-}
-
-fn through(bench: &Bench, redis: bool, works: [&'static str; 3]) -> Result<Vec<Row>> {
-    let folder = bench.fresh("invalidation")?;
-    let files = folder.join("upstream");
-    corpus::write(&files, CHANGES, 2)?;
-    let root = json!({"packages": [], "metadata-url": "/p2/%package%.json"});
-    std::fs::write(files.join("packages.json"), root.to_string())?;
-    let upstream = Nginx::serve(&folder.join("upstream-nginx"), &files, &[], false)?;
-    let servers = Servers::start(&bench.binary, &folder, redis)?;
-    servers.apply(&manifests_of(&upstream))?;
-    servers.sync("bench")?;
-    let (one, other) = (servers.serve("one")?, servers.serve("other")?);
-    let authorization = servers.authorization()?;
-    let mut times = Vec::new();
-    for number in 0..CHANGES {
-        let name = corpus::name(number);
-        let answer = get(&one, &authorization, &format!("/p2/{name}.json"))?;
-        ensure!(answer.contains("2."), "{name} is not there: {answer}");
-        let began = Instant::now();
-        let quoted = format!("\"{name}\"");
-        while !get(&other, &authorization, "/list.json")?.contains(&quoted) {
-            ensure!(
-                began.elapsed() < Duration::from_secs(20),
-                "{name} never came"
-            );
-            thread::sleep(Duration::from_micros(500));
-        }
-        times.push(began.elapsed().as_secs_f64() * 1000.0);
-    }
-    times.sort_by(f64::total_cmp);
-    let at = |percent: usize| {
-        let place = (times.len() - 1) * percent / 100;
-        times.get(place).copied().unwrap_or(f64::NAN)
-    };
-    let figures = [at(50), at(99), at(100)];
-    Ok(works
-        .into_iter()
-        .zip(figures)
-        .map(|(work, figure)| Row {
-            work,
-            ours: format!("{CHANGES} changes"),
-            against: "-".to_owned(),
-            figure,
-            unit: "ms",
-            reach: Reach::AtMost(1000.0),
-        })
-        .collect())
-}
-
-fn get(replica: &Broker, authorization: &str, path: &str) -> Result<String> {
-    let url = format!("{}{path}", replica.url());
-    Ok(http::get(&url, &[("Authorization", authorization)])?.text())
 }

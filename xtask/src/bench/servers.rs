@@ -104,9 +104,16 @@ impl Servers {
         Ok(replica)
     }
 
-    /// `Authorization` of the token that `apply` made.
-    pub(super) fn authorization(&self) -> Result<String> {
-        let auth = self.folder.join("command/tokens").join(Manifests::TOKEN);
+    /// Stops Redis, where there is one, for good.
+    pub(super) fn stop_redis(&mut self) {
+        if let Some((server, _)) = &mut self.cache {
+            server.kill();
+        }
+    }
+
+    /// `Authorization` of a token that `apply` made.
+    pub(super) fn authorization(&self, token: &str) -> Result<String> {
+        let auth = self.folder.join("command/tokens").join(token);
         super::documents::authorization_in(&auth.join("auth.json"))
     }
 }
