@@ -51,40 +51,80 @@ const TOKENS_AT_ONCE: u16 = 32;
 /// How long reconciles may take to end. The Lease is not renewed meanwhile, and must outlast it.
 const DRAIN: Duration = Duration::from_secs(8);
 
+/// How a turn ended.
+enum Ended {
+    /// We were told to end.
+    Told,
+    /// Another operator leads, or may do so.
+    LedByAnother,
+}
+
 /// Runs until SIGTERM or SIGINT, then lets reconciles end. Of several, one works; the others watch, to take over at once.
+/// One that cannot be sure to lead any more, as after an outage of the API server, begins anew: what it remembers may have
+/// been changed by another.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let client = Client::try_default()
         .await
         .context("there is no cluster to talk to: start this in a pod, or set KUBECONFIG")?;
+    let metrics = Arc::new(Metrics::new());
+    let mut signals = Signals::new()?;
+    let mut candidate = candidate(&args.leader, client.clone())?;
+    loop {
+        let mut tasks = JoinSet::new();
+        let turn = turn(
+            &args,
+            &client,
+            &metrics,
+            &mut candidate,
+            &mut signals,
+            &mut tasks,
+        );
+        let ended = turn.await;
+        tasks.shutdown().await;
+        match ended? {
+            Ended::Told => return Ok(()),
+            Ended::LedByAnother => {
+                metrics.leads(false);
+                tracing::warn!("another operator leads, or may do so; beginning anew");
+            }
+        }
+    }
+}
+
+/// Watches, leads and works, until one of these ends. `tasks` are what goes on beside it.
+async fn turn(
+    args: &Args,
+    client: &Client,
+    metrics: &Arc<Metrics>,
+    candidate: &mut Option<Candidate>,
+    signals: &mut Signals,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<Ended> {
     let health = Health::default();
     let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let metrics = Arc::new(Metrics::new());
-    let mut candidate = candidate(&args.leader, client.clone())?;
     let mut assembled = Vec::new();
     for scope in scopes(&args.namespaces) {
-        let watches = Watches::new(client.clone(), scope, &health, &mut tasks);
-        assembled.push(assemble(&args, client.clone(), watches, &metrics)?);
+        let watches = Watches::new(client.clone(), scope, &health, tasks);
+        assembled.push(assemble(args, client.clone(), watches, metrics)?);
     }
     let kinds = assembled
         .iter()
         .map(|(context, _)| context.kinds())
         .collect();
-    let probing = probes::serve(args.listen, health, Arc::clone(&metrics), kinds).await?;
+    let probing = probes::serve(args.listen, health, Arc::clone(metrics), kinds).await?;
     tasks.spawn(probing);
-    let mut signals = Signals::new()?;
     let prepared = async {
         // What is not seen yet must not count as gone.
         for (context, _) in &assembled {
             context.complete().await;
         }
-        if let Some(candidate) = &mut candidate {
+        if let Some(candidate) = candidate {
             candidate.lead().await;
         }
     };
     tokio::select! {
-        () = prepared => metrics.leads(),
-        () = signals.next() => return Ok(()),
+        () = prepared => metrics.leads(true),
+        () = signals.next() => return Ok(Ended::Told),
     }
     let mut controllers = JoinSet::new();
     for (context, work) in assembled {
@@ -92,15 +132,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     tracing::info!("looking after Package Broker installations");
     let lost = async {
-        match &mut candidate {
+        match candidate {
             Some(candidate) => candidate.hold().await,
             None => pending().await,
         }
     };
     tokio::select! {
         () = signals.next() => {}
-        // At once, with whatever is under way: another may be at it already.
-        () = lost => bail!("another operator leads, or may do so; starting anew"),
+        () = lost => {
+            // At once, with whatever is under way: another may be at it already.
+            controllers.shutdown().await;
+            return Ok(Ended::LedByAnother);
+        }
     }
     tracing::info!("shutting down");
     stop.cancel();
@@ -109,10 +152,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         tracing::warn!("some reconciles were cut off; whoever leads next goes on with them");
         controllers.abort_all();
     }
-    if let Some(candidate) = &mut candidate {
+    if let Some(candidate) = candidate {
         candidate.release().await;
     }
-    Ok(())
+    Ok(Ended::Told)
 }
 
 /// Who would lead; nothing if nobody is asked.

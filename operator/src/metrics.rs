@@ -74,9 +74,9 @@ impl Metrics {
         }
     }
 
-    /// From now on, this operator works.
-    pub(crate) fn leads(&self) {
-        self.leads.set(1);
+    /// Whether this operator works from now on.
+    pub(crate) fn leads(&self, leads: bool) {
+        self.leads.set(i64::from(leads));
     }
 
     /// Counts one look.

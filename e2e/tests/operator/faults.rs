@@ -52,9 +52,10 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
     ground.killed_everywhere(&gateway);
 }
 
-/// Watches that break, and an API server that does not answer: the operator goes on by itself.
+/// Watches that break, and an API server that does not answer: the operator goes on by itself. Its Lease is short, so
+/// that these outages are to it what those of minutes are to others: it cannot be sure to lead any more.
 fn cut_off(team: &Team, folder: &Path, gateway: &Gateway) {
-    let mut operator = Operator::start(folder, gateway, None).unwrap();
+    let mut operator = Operator::start_leading(folder, gateway).unwrap();
     team.apply(&[token("before")]).unwrap();
     team.wait_ready(&["accesstoken/before"]).unwrap();
     for round in 0..5 {
@@ -77,6 +78,8 @@ fn cut_off(team: &Team, folder: &Path, gateway: &Gateway) {
     team.apply(&[token("later")]).unwrap();
     ready_soon(team, "later", &operator).unwrap();
     assert_eq!(operator.ended().unwrap(), None, "{}", operator.log());
+    let lost = operator.log().matches("beginning anew").count();
+    assert_eq!(lost, 2, "one for each outage: {}", operator.log());
     team.check_kstatus().unwrap();
     operator.kill();
 }

@@ -47,15 +47,31 @@ pub(crate) fn failpoints() -> Vec<(String, String)> {
         .collect()
 }
 
-/// An operator that works alone, without a Lease.
+/// An operator of this test's own.
 pub(crate) struct Operator {
     child: ChildGroup,
     log: PathBuf,
 }
 
 impl Operator {
-    /// Starts one that reaches the API server through `gateway`, and ends at a place if one is named.
+    /// Starts one that works alone, without a Lease. It reaches the API server through `gateway`, and ends at a place if
+    /// one is named.
     pub(crate) fn start(folder: &Path, gateway: &Gateway, failpoint: Option<&str>) -> Result<Self> {
+        Self::start_with(folder, gateway, failpoint, "--leader-election=false")
+    }
+
+    /// Starts one that leads, with a Lease that it loses after four seconds without the API server.
+    pub(crate) fn start_leading(folder: &Path, gateway: &Gateway) -> Result<Self> {
+        let short = "--lease-namespace=default --lease-name=short --lease-seconds=6 --renew-seconds=4 --retry-seconds=1";
+        Self::start_with(folder, gateway, None, short)
+    }
+
+    fn start_with(
+        folder: &Path,
+        gateway: &Gateway,
+        failpoint: Option<&str>,
+        arguments: &str,
+    ) -> Result<Self> {
         let kubeconfig = folder.join("kubeconfig");
         fs::write(&kubeconfig, gateway.kubeconfig()?)?;
         let resolve = folder.join("resolv.conf");
@@ -70,10 +86,11 @@ impl Operator {
         // In a mount namespace of its own, where names are looked up in the cluster.
         let mut command = network().command("unshare");
         command
-            .args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" --leader-election=false --listen=127.0.0.1:0 --broker-image=\"$3\"", "sh"])
+            .args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" $4 --listen=127.0.0.1:0 --broker-image=\"$3\"", "sh"])
             .arg(&resolve)
             .arg(program())
             .arg(format!("{}/package-broker:{}", std::env::var("E2E_REGISTRY")?, std::env::var("E2E_TAG")?))
+            .arg(arguments)
             .env("KUBECONFIG", &kubeconfig)
             .env("FAILPOINT", failpoint.unwrap_or_default())
             .stdin(Stdio::null())

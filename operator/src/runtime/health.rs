@@ -11,8 +11,8 @@ use std::{
 use kube::runtime::watcher;
 
 /// How long a watch may fail before the process counts as stuck: a restart costs little, and an API server that is away
-/// longer than this may have left connections that never end.
-const STUCK_AFTER: Duration = Duration::from_mins(10);
+/// longer than this may have left connections that never end. An upgrade of a control plane takes some ten minutes.
+const STUCK_AFTER: Duration = Duration::from_mins(15);
 
 /// What the probes ask.
 #[derive(Clone, Debug, Default)]
