@@ -9,6 +9,7 @@
 )]
 
 mod backing;
+mod changes;
 mod chart;
 mod embedded;
 mod golden;
