@@ -5,13 +5,15 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::Response,
 };
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use package_broker_core::{
     domain::{
         archive::{Archive, ArchiveFormat, ArchiveKey},
         names::PackageName,
     },
-    ports::storage::{Blob, Link, Linked},
-    services::token::Grant,
+    ports::storage::{Link, Linked, StorageError},
+    services::{dist::DistError, token::Grant},
 };
 
 use super::super::{App, audit::Access, error::Problem, route::decoded};
@@ -21,6 +23,9 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=31
 
 /// A link is for who asked, and for now.
 const LINK_CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// The bytes of an archive, as storage streams them.
+type Archived = BoxStream<'static, Result<Bytes, StorageError>>;
 
 /// An archive, streamed from storage; or a redirect to it there, if the installation wants that.
 pub(in super::super) async fn dist(
@@ -53,7 +58,18 @@ pub(in super::super) async fn dist(
     }
     let (archive, blob) = app.broker.dists.open(grant, &key, format).await?;
     access.repository = Some(archive.repository.clone());
-    Ok(stream(&archive, blob))
+    let body = match *method {
+        Method::HEAD => blob.body,
+        _ => begun(blob.body).await?,
+    };
+    Ok(answer(&archive, blob.size, body))
+}
+
+/// The same bytes, of which the first are there already: they are sent with the head. What fails until then is answered with
+/// an error, and a balancer may ask another replica; after the head it could only break off.
+async fn begun(mut body: Archived) -> Result<Archived, DistError> {
+    let first = body.try_next().await?;
+    Ok(stream::iter(first.map(Ok)).chain(body).boxed())
 }
 
 fn address(
@@ -94,14 +110,14 @@ fn redirect(link: &Link) -> Option<Response> {
 }
 
 /// No content encoding, ever: an archive must arrive as the bytes that were hashed (protocol A.0, 9).
-fn stream(archive: &Archive, blob: Blob) -> Response {
-    let mut response = Response::new(Body::from_stream(blob.body));
+fn answer(archive: &Archive, size: u64, body: Archived) -> Response {
+    let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static(archive.format.content_type()),
     );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(blob.size));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
     let name = format!(
         "attachment; filename=\"{}-{}-{}{}\"",
@@ -114,4 +130,38 @@ fn stream(archive: &Archive, blob: Blob) -> Response {
         headers.insert(header::CONTENT_DISPOSITION, name);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archived(parts: Vec<Result<&'static str, StorageError>>) -> Archived {
+        stream::iter(parts)
+            .map_ok(|part| Bytes::from_static(part.as_bytes()))
+            .boxed()
+    }
+
+    fn lost() -> StorageError {
+        StorageError {
+            action: "read a file",
+            problem: "it is gone".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fails_before_the_first_bytes_is_an_answer_of_its_own() {
+        let failed = begun(archived(vec![Err(lost()), Ok("a")])).await;
+        assert!(matches!(failed.err(), Some(DistError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn all_bytes_follow_in_order() {
+        let whole = begun(archived(vec![Ok("a"), Ok("b"), Ok("c")])).await;
+        let parts: Vec<Bytes> = whole.unwrap().try_collect().await.unwrap();
+        assert_eq!(parts.concat(), b"abc");
+        let broken = begun(archived(vec![Ok("a"), Err(lost())])).await.unwrap();
+        broken.try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(begun(archived(vec![])).await.unwrap().count().await, 0);
+    }
 }
