@@ -1,5 +1,7 @@
 //! The matrix: what people do with Composer, by each Composer version.
 
+mod caches;
+
 use std::path::Path;
 
 use package_broker_e2e::broker::Broker;
@@ -7,12 +9,13 @@ use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::http::get;
 use package_broker_e2e::lock;
 use package_broker_e2e::manifests::Manifests;
-use package_broker_e2e::process::Finished;
+use package_broker_e2e::process::{self, Finished};
 use serde_json::{Value, json};
 
-use crate::support::eventually;
 use crate::support::upstream::Upstream;
+use crate::support::{PATIENCE, eventually};
 use crate::world::World;
+use caches::{a_warm_cache_works_without_network, require_with_a_cold_and_a_warm_cache};
 
 macro_rules! for_each_composer {
     ($($scenario:ident),+ $(,)?) => {
@@ -30,6 +33,7 @@ macro_rules! for_each_composer {
 
 for_each_composer!(
     update_install_and_require,
+    require_with_a_cold_and_a_warm_cache,
     questions_about_packages,
     a_branch_is_installed_by_commit,
     a_warm_cache_works_without_network,
@@ -37,6 +41,20 @@ for_each_composer!(
     a_token_installs_what_is_in_its_scope,
     a_mirror_is_quiet_about_what_it_does_not_have,
 );
+
+#[test]
+fn the_newest_composer_of_the_matrix_is_2_11_or_later() {
+    let mut composer = ComposerVersion::Newest.command().unwrap();
+    composer.args(["--version", "--no-ansi"]);
+    composer.env("COMPOSER_ALLOW_SUPERUSER", "1");
+    let said = process::run(composer, PATIENCE).unwrap().success().unwrap();
+    let mut numbers = said
+        .stdout
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse::<u32>().ok());
+    let version = (numbers.next().unwrap(), numbers.next().unwrap());
+    assert!(version >= (2, 11), "{said}");
+}
 
 fn run(project: &ComposerProject, arguments: &[&str]) -> Finished {
     let mut all = arguments.to_vec();
@@ -177,20 +195,6 @@ fn a_branch_is_installed_by_commit(version: ComposerVersion) {
     project.remove_vendor().unwrap();
     project.remove_cache().unwrap();
     succeed(&project, &["install"]);
-}
-
-fn a_warm_cache_works_without_network(version: ComposerVersion) {
-    let world = World::start();
-    let project = world.project(version, &json!({"acme/kit": "^1.0"}));
-    succeed(&project, &["update"]);
-    project.remove_vendor().unwrap();
-    let offline = [("COMPOSER_DISABLE_NETWORK", "1")];
-    project
-        .composer_with(&["update"], &offline)
-        .unwrap()
-        .success()
-        .unwrap();
-    assert_eq!(installed_versions(&project), "1.0.0 1.1.0 1.1.0");
 }
 
 fn a_client_without_credentials_is_told(version: ComposerVersion) {

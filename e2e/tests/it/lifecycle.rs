@@ -1,5 +1,6 @@
 //! How the process starts, tells about itself, and ends.
 
+mod backup;
 mod logs;
 mod metrics;
 mod shutdown;

@@ -12,6 +12,7 @@
 mod archives;
 mod audit;
 mod bucket;
+mod client_certificates;
 mod clients;
 mod conditional;
 mod crash;

@@ -1,5 +1,7 @@
 //! What a sync does to what is served: nothing that was good goes, and nothing is said that is not known.
 
+mod wanted;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

@@ -37,6 +37,8 @@ pub(crate) const FOR_TESTS: &[&str] = &[
     "nginx",
     "postgresql",
     "redis-server",
+    "sqlite3",
+    "rsync",
     "lua5.4",
     "unzip",
     "xz-utils",

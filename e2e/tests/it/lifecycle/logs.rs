@@ -1,6 +1,6 @@
-//! Logs: structured, with request ids, and without secrets.
+//! Logs: structured, with request ids, and without secrets, as is the second port.
 
-use package_broker_e2e::http::Call;
+use package_broker_e2e::http::{Call, get};
 use package_broker_e2e::manifests::Manifests;
 use serde_json::{Value, json};
 
@@ -93,16 +93,14 @@ fn every_request_is_found_by_its_id() {
     eventually("its line", || about(&registry, &id).pop());
 }
 
-#[test]
-fn secrets_are_never_logged() {
-    let upstream = Upstream::listed();
-    upstream.release(PACKAGE, "1.0.0");
-    upstream.release(PACKAGE, "1.1.0");
-    let mut registry = talkative(&upstream);
+/// Does what may bring secrets somewhere: requests with good credentials and with bad ones, archives, a failed sync, a
+/// mistake in a Secret. Returns the secrets.
+fn use_secrets(registry: &mut Registry, upstream: &Upstream) -> Vec<String> {
     let (_, made) = registry.broker.credentials(Manifests::TOKEN).unwrap();
+    let all = secret("all");
     for authorization in [
-        basic("token", &secret("all")),
-        basic(&secret("all"), ""),
+        basic("token", &all),
+        basic(&all, ""),
         format!("Bearer {made}"),
         basic("token", GUESS),
         format!("Bearer {GUESS}"),
@@ -128,22 +126,60 @@ fn secrets_are_never_logged() {
     eventually("the refusal", || {
         (registry.said(&["the last good ones stay in force"]) > 0).then_some(())
     });
-
-    let log = registry.broker.log();
-    assert!(log.contains("TRACE") && log.contains(PACKAGE), "{log}");
     let pairs = [
         basic("reader", PASSWORD),
-        basic("token", &secret("all")),
+        basic("token", &all),
         basic("token", &made),
         basic("token", GUESS),
     ];
     let encoded = pairs.iter().map(|pair| pair.trim_start_matches("Basic "));
-    let all = secret("all");
-    for hidden in [PASSWORD, GUESS, MISTAKE, &made, &all]
+    let plain = [PASSWORD, GUESS, MISTAKE, &made, &all];
+    plain
         .into_iter()
         .chain(encoded)
-    {
-        let line = log.lines().find(|line| line.contains(hidden));
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn secrets_are_never_logged() {
+    let upstream = Upstream::listed();
+    upstream.release(PACKAGE, "1.0.0");
+    upstream.release(PACKAGE, "1.1.0");
+    let mut registry = talkative(&upstream);
+    let secrets = use_secrets(&mut registry, &upstream);
+    let log = registry.broker.log();
+    assert!(log.contains("TRACE") && log.contains(PACKAGE), "{log}");
+    for hidden in secrets {
+        let line = log.lines().find(|line| line.contains(&hidden));
         assert_eq!(line, None, "{hidden}");
+    }
+}
+
+#[test]
+fn secrets_are_not_on_the_second_port() {
+    let upstream = Upstream::listed();
+    upstream.release(PACKAGE, "1.0.0");
+    upstream.release(PACKAGE, "1.1.0");
+    let mut registry = talkative(&upstream);
+    let secrets = use_secrets(&mut registry, &upstream);
+    for (page, tells) in [
+        // Why the sync failed, which tokens there are, and what is wrong with the manifests.
+        ("/status", &["HTTP 401", "\"all\"", "wrong"][..]),
+        ("/metrics", &["package_broker_auth_failures_total"]),
+        ("/readyz", &[]),
+        ("/livez", &[]),
+    ] {
+        let answer = get(&format!("{}{page}", registry.broker.metrics_url()), &[]).unwrap();
+        assert_eq!(answer.status, 200, "{page}");
+        let headers = format!("{:?}", answer.headers());
+        let shown = answer.text();
+        for words in tells {
+            assert!(shown.contains(words), "no {words} on {page}: {shown}");
+        }
+        for hidden in &secrets {
+            let is_shown = shown.contains(hidden) || headers.contains(hidden);
+            assert!(!is_shown, "{hidden} on {page}: {shown}");
+        }
     }
 }

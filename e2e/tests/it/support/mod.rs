@@ -7,6 +7,7 @@ pub(crate) mod metrics;
 pub(crate) mod observer;
 pub(crate) mod proxy;
 pub(crate) mod registry;
+pub(crate) mod status;
 pub(crate) mod upstream;
 
 use std::io::Read;

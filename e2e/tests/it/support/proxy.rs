@@ -122,8 +122,9 @@ fn error_log(folder: &Path) -> String {
     fs::read_to_string(folder.join("error.log")).unwrap_or_default()
 }
 
-/// A certificate authority, and a certificate of it for 127.0.0.1.
-fn certify(folder: &Path) {
+/// A certificate authority (`ca.pem`), and certificates of it for 127.0.0.1 (`server.pem` and `server.key`) and for a
+/// client (`client.pem` and `client.key`).
+pub(crate) fn certify(folder: &Path) {
     // OpenSSL takes a certificate for self-signed if it has the name of its issuer.
     let named = |name: &str, addresses: Vec<String>| {
         let mut params = CertificateParams::new(addresses).unwrap();
@@ -133,12 +134,14 @@ fn certify(folder: &Path) {
     let mut params = named("Package Broker tests", Vec::new());
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let server = named("proxy", vec!["127.0.0.1".to_owned()]);
-    let server = server.signed_by(&key, &authority).unwrap();
     fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    fs::write(folder.join("server.pem"), server.pem()).unwrap();
-    fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
+    for (who, address) in [("server", "127.0.0.1"), ("client", "client.test")] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = named(who, vec![address.to_owned()]);
+        let certificate = certificate.signed_by(&key, &authority).unwrap();
+        fs::write(folder.join(format!("{who}.pem")), certificate.pem()).unwrap();
+        fs::write(folder.join(format!("{who}.key")), key.serialize_pem()).unwrap();
+    }
 }
 
 fn configuration(folder: &Path, port: u16, url: &str, path: &str, prefix: Prefix) -> String {
