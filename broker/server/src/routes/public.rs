@@ -165,8 +165,8 @@ async fn granted(
     }
 }
 
-/// A future of its own for what need not be part of the one of every request: that future of each request is as large as
-/// that of the largest route, and it is moved.
+/// A future of its own for what need not be part of that of each request, which is as large as the largest route's and is
+/// moved.
 fn apart<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(future)
 }
