@@ -1,11 +1,9 @@
 //! `package-broker status`: what a data folder says of its repositories, for people and for scripts.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use package_broker_e2e::archive::{zip_artifact, zip_tree};
-use package_broker_e2e::broker::package_broker;
 use package_broker_e2e::git::GitRepository;
 use package_broker_e2e::http::{Request, Response};
 use package_broker_e2e::manifests::Manifests;
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::registry::{Registry, manifests, with_token};
+use crate::support::status::status;
 use crate::support::upstream::Upstream;
 use crate::support::{PATIENCE, eventually};
 
@@ -63,12 +62,6 @@ impl World {
         assert_eq!(status.stderr, "");
         serde_json::from_str(&status.stdout).unwrap()
     }
-}
-
-fn status(data: &Path, more: &[&str]) -> Finished {
-    let mut arguments: Vec<&OsStr> = vec!["status".as_ref(), "--data".as_ref(), data.as_ref()];
-    arguments.extend(more.iter().map(OsStr::new));
-    package_broker(&arguments).unwrap()
 }
 
 fn git_repository(folder: &Path) -> String {

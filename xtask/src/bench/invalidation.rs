@@ -32,55 +32,44 @@ enum Word {
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (word, packages, tokens) in [
+    for (word, changed, withdrawn) in [
         (
             Word::ByRedis,
-            ["change seen by another replica, Redis, p50", "p99", "max"],
+            "change seen by another replica, Redis, p50",
             "token withdrawn, Redis, from the start of `apply`, max",
         ),
         (
             Word::ByPostgres,
-            [
-                "change seen by another replica, PostgreSQL, p50",
-                "p99",
-                "max",
-            ],
+            "change seen by another replica, PostgreSQL, p50",
             "token withdrawn, PostgreSQL, from the start of `apply`, max",
         ),
         (
             Word::Never,
-            [
-                "change seen by another replica, Redis away, p50",
-                "p99",
-                "max",
-            ],
+            "change seen by another replica, Redis away, p50",
             "token withdrawn, Redis away, from the start of `apply`, max",
         ),
     ] {
         let mut replicas = Replicas::start(bench, word)?;
-        rows.extend(rows_of(packages, &replicas.changes()?));
-        let withdrawn = replicas.withdrawals()?;
-        rows.extend(rows_of([tokens], &withdrawn));
+        let changes = replicas.changes()?;
+        for (work, percent) in [(changed, 50), ("p99", 99), ("max", 100)] {
+            rows.push(row(work, &changes, percent));
+        }
+        rows.push(row(withdrawn, &replicas.withdrawals()?, 100));
     }
     Ok(rows)
 }
 
-/// The largest figure has the last name, those before it p50 and p99.
-fn rows_of<const N: usize>(works: [&'static str; N], times: &[f64]) -> Vec<Row> {
-    let at = |percent: usize| {
-        let place = (times.len() - 1) * percent / 100;
-        times.get(place).copied().unwrap_or(f64::NAN)
-    };
-    let figures = [at(50), at(99), at(100)].into_iter().skip(3 - N);
-    let rows = works.into_iter().zip(figures).map(|(work, figure)| Row {
+/// What so many percent of the times, which are in order, do not exceed.
+fn row(work: &'static str, times: &[f64], percent: usize) -> Row {
+    let place = (times.len() - 1) * percent / 100;
+    Row {
         work,
         ours: format!("{} changes", times.len()),
         against: "-".to_owned(),
-        figure,
+        figure: times.get(place).copied().unwrap_or(f64::NAN),
         unit: "ms",
         reach: Reach::AtMost(1000.0),
-    });
-    rows.collect()
+    }
 }
 
 /// Two replicas on the same servers, over a source that nobody has read yet.

@@ -1,8 +1,10 @@
 //! What `package-broker status` says of a repository.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use package_broker_e2e::broker::package_broker;
+use package_broker_e2e::process::Finished;
 use serde_json::Value;
 
 use super::eventually;
@@ -18,9 +20,15 @@ pub(crate) fn status_of(registry: &Registry, repository: &str, state: &str) -> V
 }
 
 fn read(registry: &Registry) -> Value {
-    let data = registry.data();
-    let arguments = ["status", "--output", "json", "--data"].map(OsStr::new);
-    let arguments: Vec<_> = arguments.into_iter().chain([data.as_os_str()]).collect();
-    let status = package_broker(&arguments).unwrap().success().unwrap();
+    let status = status(&registry.data(), &["--output", "json"])
+        .success()
+        .unwrap();
     serde_json::from_str(&status.stdout).unwrap()
+}
+
+/// Runs `package-broker status` on a data folder.
+pub(crate) fn status(data: &Path, more: &[&str]) -> Finished {
+    let mut arguments: Vec<&OsStr> = vec!["status".as_ref(), "--data".as_ref(), data.as_ref()];
+    arguments.extend(more.iter().map(OsStr::new));
+    package_broker(&arguments).unwrap()
 }
