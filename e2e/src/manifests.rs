@@ -96,6 +96,15 @@ impl Manifests {
         self
     }
 
+    /// The names of all documents of that kind.
+    pub fn names<'m>(&'m self, kind: &'m str) -> impl Iterator<Item = &'m str> {
+        let of_kind = self
+            .documents
+            .iter()
+            .filter(move |document| document["kind"] == kind);
+        of_kind.filter_map(|document| document["metadata"]["name"].as_str())
+    }
+
     /// All documents as the text of one file.
     pub fn text(&self) -> Result<String> {
         let mut text = String::new();

@@ -85,6 +85,22 @@ impl Counter {
     }
 }
 
+/// A number as it was when it was last looked at.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU64);
+
+impl Level {
+    /// The number is this now.
+    pub fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    /// The number last set.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Everything that is counted.
 #[derive(Debug, Default)]
 pub struct Telemetry {
@@ -100,6 +116,10 @@ pub struct Telemetry {
     pub archive_links: Counter,
     /// Archives fetched or built.
     pub archive_fetches: Counter,
+    /// Archives that another process was fetching already, and that were waited for.
+    pub archive_waits: Counter,
+    /// Reads and writes of the archive storage that failed.
+    pub storage_failures: Counter,
     /// Bytes of the archives fetched or built.
     pub archive_bytes: Counter,
     /// Archives that were refused: truncated, oversize, wrong checksum.
@@ -108,6 +128,12 @@ pub struct Telemetry {
     pub syncs_succeeded: Counter,
     /// Syncs that failed.
     pub syncs_failed: Counter,
+    /// Syncs that were not begun, as another process was at them.
+    pub syncs_elsewhere: Counter,
+    /// Claims to a sync that were lost while it ran: what it did from then on does not count.
+    pub claims_lost: Counter,
+    /// Declared repositories whose settings or credentials this process cannot read.
+    pub repositories_unusable: Level,
     /// Packages read from sources by syncs.
     pub packages_read: Counter,
     /// Packages written by syncs.

@@ -102,6 +102,8 @@ pub async fn load(broker: &Broker, declared: &DeclaredService) -> Result<Option<
         mut repositories,
         problems,
     } = declared.load().await?;
+    let unusable = &broker.telemetry.repositories_unusable;
+    unusable.set(problems.len() as u64);
     let before = broker.catalog.installation();
     for problem in problems {
         tracing::error!(error = %problem, "a declared repository cannot be used");

@@ -4,28 +4,18 @@ mod accesses;
 mod changes;
 mod lost;
 
-use std::ffi::OsStr;
-use std::path::Path;
-
 use package_broker_e2e::broker::package_broker;
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::manifests::Manifests;
-use package_broker_e2e::process::Finished;
 use serde_json::{Value, json};
 
 use crate::support::registry::{Registry, manifests};
 use crate::support::upstream::Upstream;
 use crate::support::{PATIENCE, eventually};
 
-fn run(data: &Path, more: &[&str]) -> Finished {
-    let mut arguments: Vec<&OsStr> = vec!["audit".as_ref(), "--data".as_ref(), data.as_ref()];
-    arguments.extend(more.iter().map(OsStr::new));
-    package_broker(&arguments).unwrap()
-}
-
 /// The records that those options name.
-fn audit(data: &Path, more: &[&str]) -> Vec<Value> {
-    let printed = run(data, more).success().unwrap();
+fn audit(registry: &Registry, more: &[&str]) -> Vec<Value> {
+    let printed = registry.command("audit", more).success().unwrap();
     assert_eq!(printed.stderr, "");
     let lines = printed.stdout.lines();
     lines
@@ -37,7 +27,7 @@ fn audit(data: &Path, more: &[&str]) -> Vec<Value> {
 fn audit_at_end(registry: &mut Registry, more: &[&str]) -> Vec<Value> {
     let status = registry.broker.terminate(PATIENCE).unwrap();
     assert!(status.success(), "{status}: {}", registry.broker.log());
-    audit(&registry.data(), more)
+    audit(registry, more)
 }
 
 /// Some fields of a record, blank where there is none.
@@ -62,12 +52,11 @@ fn who_installed_what_is_told_while_it_runs() {
     project.authenticate(&auth).unwrap();
     project.composer(&["install"]).unwrap().success().unwrap();
 
-    let data = registry.data();
     let notified = ["--action", "install.notified"];
     eventually("the last record", || {
-        (!audit(&data, &notified).is_empty()).then_some(())
+        (!audit(&registry, &notified).is_empty()).then_some(())
     });
-    let by_token = audit(&data, &["--actor", Manifests::TOKEN]);
+    let by_token = audit(&registry, &["--actor", Manifests::TOKEN]);
     let names = ["actor", "address", "outcome"];
     for record in &by_token {
         let expected = ["token/team", "127.0.0.1", "ok"];
@@ -88,7 +77,7 @@ fn who_installed_what_is_told_while_it_runs() {
     ];
     assert_eq!(told, expected);
     // Nobody else did anything to that package.
-    let of_kit = audit(&data, &["--package", "acme/kit"]);
+    let of_kit = audit(&registry, &["--package", "acme/kit"]);
     let mut actors: Vec<_> = of_kit
         .iter()
         .map(|record| fields(record, ["actor", "action"]))
@@ -109,7 +98,6 @@ fn options_choose_records() {
     let all = manifests(&json!({}));
     let mut registry = Registry::start(&all);
     let everything = audit_at_end(&mut registry, &[]);
-    let data = registry.data();
     let lasts: Vec<&str> = everything
         .iter()
         .map(|record| record["last"].as_str().unwrap())
@@ -119,28 +107,41 @@ fn options_choose_records() {
     let in_order = lasts.is_sorted_by_key(|last| last.trim_end_matches('Z'));
     assert!(in_order, "{lasts:?}");
     let middle = lasts[lasts.len() / 2];
-    let before = audit(&data, &["--until", middle]);
-    let after = audit(&data, &["--since", middle]);
+    let before = audit(&registry, &["--until", middle]);
+    let after = audit(&registry, &["--since", middle]);
     assert!(!before.is_empty() && !after.is_empty());
     assert_eq!([before, after].concat(), everything);
-    assert_eq!(audit(&data, &["--since", "2020-01-01"]), everything);
-    assert_eq!(audit(&data, &["--until", "2020-01-01"]), [] as [Value; 0]);
-    assert_eq!(audit(&data, &["--actor", "nobody"]), [] as [Value; 0]);
-    let started = audit(&data, &["--actor", "broker", "--action", "audit.started"]);
+    assert_eq!(audit(&registry, &["--since", "2020-01-01"]), everything);
+    assert_eq!(
+        audit(&registry, &["--until", "2020-01-01"]),
+        [] as [Value; 0]
+    );
+    assert_eq!(audit(&registry, &["--actor", "nobody"]), [] as [Value; 0]);
+    let started = audit(
+        &registry,
+        &["--actor", "broker", "--action", "audit.started"],
+    );
     assert_eq!(started.len(), 1);
     for (wrong, told) in [
         (["--action", "package.eaten"], "docs/audit.md"),
         (["--since", "yesterday"], "2026-01-31"),
     ] {
-        let refused = run(&data, &wrong);
+        let refused = registry.command("audit", &wrong);
         assert_eq!(refused.code(), 2);
         assert!(refused.stderr.contains(told), "{}", refused.stderr);
     }
-    let nowhere = run(&data.join("nowhere"), &[]);
-    assert_eq!(nowhere.code(), 1);
+}
+
+#[test]
+fn a_folder_without_data_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let arguments = ["audit".as_ref(), "--data".as_ref(), nowhere.as_os_str()];
+    let refused = package_broker(&arguments).unwrap();
+    assert_eq!(refused.code(), 1);
     assert!(
-        nowhere.stderr.contains("no data folder"),
+        refused.stderr.contains("no data folder"),
         "{}",
-        nowhere.stderr
+        refused.stderr
     );
 }

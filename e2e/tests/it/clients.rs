@@ -4,7 +4,6 @@ mod caches;
 
 use std::path::Path;
 
-use package_broker_e2e::broker::Broker;
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::http::get;
 use package_broker_e2e::lock;
@@ -12,6 +11,7 @@ use package_broker_e2e::manifests::Manifests;
 use package_broker_e2e::process::{self, Finished};
 use serde_json::{Value, json};
 
+use crate::support::drivers::Running;
 use crate::support::upstream::Upstream;
 use crate::support::{PATIENCE, eventually};
 use crate::world::World;
@@ -220,10 +220,8 @@ fn broker_and_project(
     manifests: &Manifests,
     version: ComposerVersion,
     extra: &Value,
-) -> (Broker, ComposerProject) {
-    let file = folder.join("manifests.yaml");
-    manifests.write_file(&file).unwrap();
-    let broker = Broker::start(&file, &folder.join("data")).unwrap();
+) -> (Running, ComposerProject) {
+    let broker = Running::start(manifests, folder);
     eventually("/readyz", || {
         let ready = get(&format!("{}/readyz", broker.metrics_url()), &[]).unwrap();
         (ready.status == 200).then_some(())

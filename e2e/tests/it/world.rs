@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use package_broker_e2e::archive::zip_artifact;
-use package_broker_e2e::broker::Broker;
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::composer_repository::StaticComposerRepository;
 use package_broker_e2e::git::GitServer;
@@ -13,13 +12,15 @@ use package_broker_e2e::tree::PackageTree;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::drivers::Running;
+
 const SYNC_LIMIT: Duration = Duration::from_mins(1);
 
 /// `acme/lib` from git (1.0.0, 1.1.0, 2.0.0, `main`), `acme/log` from a Composer repository
 /// (1.0.0, 1.1.0), `acme/kit` from an artifact folder (1.0.0; requires `^1.0` of both).
 pub(crate) struct World {
     // Fields are dropped in this order: the broker before what it reads.
-    pub(crate) broker: Broker,
+    pub(crate) broker: Running,
     pub(crate) git: GitServer,
     pub(crate) upstream: StaticComposerRepository,
     folder: TempDir,
@@ -32,8 +33,7 @@ impl World {
         let git = git_repository(root);
         let upstream = composer_repository(root);
         let artifacts = artifact_folder(root);
-        let manifests = root.join("manifests");
-        Manifests::on_loopback()
+        let manifests = Manifests::on_loopback()
             .repository("lib", "git", &git.url("acme/lib"), &json!({}))
             .repository("upstream", "composer", &upstream.url(), &json!({}))
             .repository(
@@ -41,10 +41,8 @@ impl World {
                 "artifact",
                 artifacts.to_str().unwrap(),
                 &json!({}),
-            )
-            .write(&manifests)
-            .unwrap();
-        let mut broker = Broker::start(&manifests, &root.join("data")).unwrap();
+            );
+        let mut broker = Running::start(&manifests, root);
         broker
             .wait_for_packages(
                 Manifests::TOKEN,

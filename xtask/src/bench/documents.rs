@@ -92,13 +92,28 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let folder = bench.fresh("documents")?;
     let Loaded { broker, .. } = loaded(bench, &folder, PACKAGES, VERSIONS)?;
     let authorization = authorization(&broker)?;
+    let works = [
+        "/p2, authenticated, 10 000 packages",
+        "/packages.json, authenticated, 10 000 names",
+    ];
+    against_nginx(works, &folder, &broker, &authorization, PACKAGES)
+}
+
+/// Package files and the root file from a broker, against nginx with the same bytes in files.
+pub(super) fn against_nginx(
+    works: [&'static str; 2],
+    folder: &Path,
+    broker: &Broker,
+    authorization: &str,
+    packages: usize,
+) -> Result<Vec<Row>> {
     let files = folder.join("same-bytes");
-    let paths: Vec<String> = (0..PACKAGES)
+    let paths: Vec<String> = (0..packages)
         .map(|number| format!("/p2/{}.json", corpus::name(number)))
         .collect();
     let root = vec!["/packages.json".to_owned()];
     for path in paths.iter().chain(&root) {
-        save(&broker, &authorization, path, &files)?;
+        save(broker, authorization, path, &files)?;
     }
     let rival = Nginx::serve(
         &folder.join("rival-nginx"),
@@ -106,12 +121,10 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         &[("Content-Encoding", "gzip")],
         false,
     )?;
-    let rows = [
-        ("/p2, authenticated, 10 000 packages", &paths),
-        ("/packages.json, authenticated, 10 000 names", &root),
-    ];
-    rows.into_iter()
-        .map(|(work, paths)| compare(work, &folder, paths, &broker, &authorization, &rival))
+    works
+        .into_iter()
+        .zip([&paths, &root])
+        .map(|(work, paths)| compare(work, folder, paths, broker, authorization, &rival))
         .collect()
 }
 

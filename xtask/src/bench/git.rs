@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::manifests::Manifests;
 use package_broker_e2e::process::{run, tethered};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Bench;
 use super::documents::wait_until_ready;
@@ -21,29 +21,48 @@ const TAGS: usize = 1_000;
 const ROUNDS: usize = 3;
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
-    let folder = bench.fresh("git")?;
+    let work = "first sync of a git repository, 1 000 tags";
+    against_composer(work, &bench.fresh("git")?, |folder, url| {
+        let broker = bench.broker(folder, &manifests(url))?;
+        wait_until_ready(&broker)?;
+        let document = broker.get(Manifests::TOKEN, DOCUMENT)?.json()?;
+        ensure_whole(&document)?;
+        seconds_in_log(&broker.log()).with_context(|| format!("no sync ended:\n{}", broker.log()))
+    })
+}
+
+/// The one package of the repository.
+pub(super) const DOCUMENT: &str = "/p2/bench/library.json";
+
+/// The manifests of a broker that reads the repository at that URL.
+pub(super) fn manifests(url: &str) -> Manifests {
+    Manifests::on_loopback().repository("library", "git", url, &json!({}))
+}
+
+/// Fails unless every tag is in the package's document.
+pub(super) fn ensure_whole(document: &Value) -> Result<()> {
+    let versions = document["packages"]["bench/library"].as_array();
+    let versions = versions.map_or(0, Vec::len);
+    ensure!(versions == TAGS, "{versions} of {TAGS} tags were synced");
+    Ok(())
+}
+
+/// Syncs a repository by `sync`, which is given an empty folder and the URL and tells how many seconds it took, and has
+/// Composer read it.
+pub(super) fn against_composer(
+    work: &'static str,
+    folder: &Path,
+    sync: impl Fn(&Path, &str) -> Result<f64>,
+) -> Result<Vec<Row>> {
     let repository = folder.join("library.git");
     create(&repository)?;
     let url = format!("file://{}", repository.display());
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     for round in 0..ROUNDS {
-        let round = bench.fresh(&format!("git/round-{round}"))?;
-        let manifests = Manifests::on_loopback().repository("library", "git", &url, &json!({}));
-        let broker = bench.broker(&round, &manifests)?;
-        wait_until_ready(&broker)?;
-        ours.push(
-            seconds_in_log(&broker.log())
-                .with_context(|| format!("no sync ended:\n{}", broker.log()))?,
-        );
-        let document = broker
-            .get(Manifests::TOKEN, "/p2/bench/library.json")?
-            .json()?;
-        let versions = document["packages"]["bench/library"]
-            .as_array()
-            .map_or(0, Vec::len);
-        anyhow::ensure!(versions == TAGS, "{versions} of {TAGS} tags were synced");
-        drop(broker);
+        let round = folder.join(format!("round-{round}"));
+        fs::create_dir(&round)?;
+        ours.push(sync(&round, &url)?);
         theirs.push(composer(&round.join("project"), &url)?);
     }
     let ratios = ours
@@ -52,7 +71,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         .map(|(ours, theirs)| theirs / ours)
         .collect();
     Ok(vec![Row {
-        work: "first sync of a git repository, 1 000 tags",
+        work,
         ours: format!("{:.2} s", median(ours)),
         against: format!("composer vcs {:.1} s", median(theirs)),
         figure: median(ratios),
@@ -70,7 +89,7 @@ fn composer(folder: &Path, url: &str) -> Result<f64> {
         .composer(&["show", "--all", "--no-ansi", "bench/library"])?
         .success()?;
     let elapsed = began.elapsed().as_secs_f64();
-    anyhow::ensure!(
+    ensure!(
         said.stdout.contains("v1.0.0"),
         "composer did not read the tags: {}",
         said.stdout
@@ -118,6 +137,6 @@ fn create(path: &Path) -> Result<()> {
         .args(["fast-import", "--quiet"])
         .stdin(Stdio::from(fs::File::open(&stream)?));
     let status = import.status()?;
-    anyhow::ensure!(status.success(), "git fast-import failed");
+    ensure!(status.success(), "git fast-import failed");
     Ok(())
 }

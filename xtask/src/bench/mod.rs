@@ -49,7 +49,7 @@ pub(crate) struct Options {
 
 type Benchmark = fn(&Bench) -> Result<Vec<Row>>;
 
-const BENCHMARKS: [(&str, Benchmark); 12] = [
+const BENCHMARKS: [(&str, Benchmark); 16] = [
     ("documents", documents::measure),
     ("archive", archive::measure),
     ("cold", cold::measure),
@@ -58,8 +58,12 @@ const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("unchanged", sync::unchanged),
     ("start", start::measure),
     ("replicas-documents", replicas::documents),
-    ("replicas-archive", replicas::archive),
+    ("replicas-archive", replicas::stored),
+    ("replicas-cold", replicas::cold),
+    ("replicas-git", replicas::git),
     ("replicas-sync", replicas::sync),
+    ("replicas-unchanged", replicas::unchanged),
+    ("replicas-start", replicas::start),
     ("replicas-invalidation", invalidation::measure),
     (OPERATOR, operator::measure),
 ];

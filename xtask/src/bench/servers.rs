@@ -25,7 +25,7 @@ pub(super) struct Servers {
     database: String,
     cache: Option<(ChildGroup, u16)>,
     pub(super) garage: Garage,
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl Servers {
@@ -38,7 +38,7 @@ impl Servers {
             database: postgres.database()?,
             cache: redis.then(|| start_redis(folder)).transpose()?,
             garage: Garage::start()?,
-            _postgres: postgres,
+            postgres,
         };
         let keys = folder.join("keys");
         let mut generate = tethered(&servers.binary);
@@ -96,10 +96,26 @@ impl Servers {
         Ok(serde_json::from_str(line)?)
     }
 
+    /// Rows that were inserted, updated and deleted until now, but for claims: whoever syncs makes one.
+    pub(super) fn rows_written(&self) -> Result<i64> {
+        let (_, database) = self.database.rsplit_once('/').context("no database")?;
+        let database = database.split('?').next().unwrap_or(database);
+        let written = self.postgres.sql(
+            database,
+            "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE relname <> 'claims'",
+        )?;
+        Ok(written.parse()?)
+    }
+
+    /// A replica that listens.
+    pub(super) fn begin(&self, name: &str) -> Result<Broker> {
+        let settings = self.settings(name)?;
+        Broker::serve_binary(&self.binary, &settings, &self.folder.join(name))
+    }
+
     /// A replica that is ready.
     pub(super) fn serve(&self, name: &str) -> Result<Broker> {
-        let settings = self.settings(name)?;
-        let replica = Broker::serve_binary(&self.binary, &settings, &self.folder.join(name))?;
+        let replica = self.begin(name)?;
         super::documents::wait_until_ready(&replica)?;
         Ok(replica)
     }

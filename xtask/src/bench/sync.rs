@@ -127,6 +127,30 @@ pub(super) fn unchanged(bench: &Bench) -> Result<Vec<Row>> {
         std::thread::sleep(Duration::from_millis(50));
     }
     drop(broker);
+    let written = state().context("after the second sync")? != before;
+    let works = [
+        "sync with nothing changed: requests a document",
+        "sync with nothing changed: database changed",
+    ];
+    let how = "state.db compared byte for byte";
+    unchanged_rows(
+        works,
+        &upstream,
+        packages,
+        how,
+        f64::from(u8::from(written)),
+    )
+}
+
+/// The rows of a sync of so many packages that found nothing new, from what its upstream was asked and how much was
+/// `written`.
+pub(super) fn unchanged_rows(
+    works: [&'static str; 2],
+    upstream: &Nginx,
+    packages: usize,
+    how: &str,
+    written: f64,
+) -> Result<Vec<Row>> {
     let log = upstream.take_log()?;
     let documents = 2 * packages + 1;
     let conditional = log.iter().filter(|line| line.starts_with("304 ")).count();
@@ -135,10 +159,10 @@ pub(super) fn unchanged(bench: &Bench) -> Result<Vec<Row>> {
         "of {} requests only {conditional} were answered 304",
         log.len()
     );
-    let writes = u8::from(state().context("after the second sync")? != before);
+    let [requests, writes] = works;
     Ok(vec![
         Row {
-            work: "sync with nothing changed: requests a document",
+            work: requests,
             ours: format!("{} conditional requests", log.len()),
             against: format!("{documents} documents"),
             figure: log.len() as f64 / documents as f64,
@@ -146,10 +170,10 @@ pub(super) fn unchanged(bench: &Bench) -> Result<Vec<Row>> {
             reach: Reach::AtMost(1.0),
         },
         Row {
-            work: "sync with nothing changed: database changed",
-            ours: "state.db compared byte for byte".to_owned(),
+            work: writes,
+            ours: how.to_owned(),
             against: "-".to_owned(),
-            figure: f64::from(writes),
+            figure: written,
             unit: "",
             reach: Reach::AtMost(0.0),
         },

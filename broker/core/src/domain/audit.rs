@@ -95,6 +95,8 @@ words! {
         RepositoryAdded = "repository.added",
         /// The settings of a repository changed.
         RepositoryChanged = "repository.changed",
+        /// The stored credentials of a repository were encrypted with another key.
+        CredentialsResealed = "credentials.resealed",
         /// A repository was removed.
         RepositoryRemoved = "repository.removed",
         /// A repository has other versions of a package than before.
@@ -267,7 +269,14 @@ impl<'a> Event<'a> {
 
 /// Text of a client's that is no name, or that may be a token somebody put into a URL.
 fn is_unfit(text: &str) -> bool {
-    text.contains(char::is_control) || text.match_indices(PREFIX).any(|(at, _)| is_token(text, at))
+    // Most texts are too short to hold a token, and need not be searched for one.
+    let may_hold_token = text.len() >= PREFIX.len() + TOKEN_LENGTH;
+    let holds_control = if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.contains(char::is_control)
+    };
+    holds_control || may_hold_token && text.match_indices(PREFIX).any(|(at, _)| is_token(text, at))
 }
 
 fn is_token(text: &str, at: usize) -> bool {

@@ -3,7 +3,7 @@
 //! Every method that writes is one transaction: after `Ok` its effect survives a crash, after `Err` there is none.
 //! Times are kept to the microsecond.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -94,6 +94,12 @@ pub trait PackageStore: Send + Sync {
     /// write has then to be decided again.
     async fn apply(&self, changes: &Changes, now: Stamp) -> Result<Applied, DatabaseError>;
 
+    /// The source's validator for each package of a repository that has one ([`PutPackage::validator`]).
+    async fn validators(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, DatabaseError>;
+
     /// How often each part of the state was changed so far: what a replica asks again and again, so it costs little.
     async fn revisions(&self) -> Result<Revisions, DatabaseError>;
 
@@ -160,8 +166,6 @@ pub struct Held {
     pub repository: RepositoryName,
     /// The package.
     pub package: PackageName,
-    /// The source's validator for it.
-    pub validator: Option<String>,
     /// How many versions it has.
     pub versions: u32,
     /// How many were skipped.

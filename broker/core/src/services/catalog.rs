@@ -10,6 +10,7 @@ use std::{
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use hashbrown::DefaultHashBuilder;
 
+use super::reach::{Demand, Reach, reaches};
 use crate::{
     domain::{
         installation::Installation,
@@ -18,10 +19,7 @@ use crate::{
         repository::Repository,
         stamp::{HttpDate, Stamp},
     },
-    ports::{
-        database::{Applied, Delta, Held, Index, Published, Revision},
-        source::Listing,
-    },
+    ports::database::{Applied, Delta, Held, Index, Published, Revision},
 };
 
 /// Names that are copied under one lock when all of them are gone through.
@@ -177,6 +175,19 @@ impl Catalog {
     /// A served name.
     pub fn find(&self, name: &str) -> Option<Arc<Entry>> {
         self.read().by_name.get(name).cloned()
+    }
+
+    /// A served name if it is `visible`, and the repositories that may have that name and would own it before the one
+    /// that it is known of, the first of them first.
+    pub fn look_up(
+        &self,
+        name: &str,
+        visible: impl Fn(&Entry) -> bool,
+    ) -> (Option<Arc<Entry>>, Vec<(Arc<Repository>, Demand)>) {
+        let state = self.read();
+        let known = state.by_name.get(name).filter(|entry| visible(entry));
+        let owner = known.map(|entry| &entry.published.owner);
+        (known.cloned(), state.to_ask(name, owner))
     }
 
     /// Calls `visit` for every served name in order. Others may change the catalog in between: a visit of all names
@@ -379,95 +390,57 @@ impl Catalog {
             })
             .collect()
     }
+}
 
+impl State {
     /// The repositories that may have a name that we do not hold of them, and would own it before `owner`; the one
     /// that would own it first comes first. What is served already goes on being served while a repository that came
     /// later is read for the first time.
-    pub fn to_ask(
-        &self,
-        name: &str,
-        owner: Option<&RepositoryName>,
-    ) -> Vec<(Arc<Repository>, Demand)> {
-        let state = self.read();
-        if state.reach.is_empty() {
+    fn to_ask(&self, name: &str, owner: Option<&RepositoryName>) -> Vec<(Arc<Repository>, Demand)> {
+        if self.reach.is_empty() {
             return Vec::new();
         }
-        let before_owner = state
+        let before_owner = self
             .installation
             .repositories()
             .iter()
             .take_while(|r| Some(&r.name) != owner);
         let asked = before_owner.filter_map(|repository| {
-            let reach = state.reach.get(&repository.name)?;
+            let reach = self.reach.get(&repository.name)?;
             let matters = owner.is_none() || reach.doubts_owners(repository);
             let may_have = matters
-                && state.installation.may_ask(repository, name)
+                && self.installation.may_ask(repository, name)
                 && reaches(&reach.listing, name);
             may_have.then(|| (Arc::clone(repository), reach.demand))
         });
         asked.collect()
     }
-}
 
-/// How far the names of a repository are known when not all of them are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// The names it may have. [`Listing::Names`] is sorted.
-    pub listing: Listing,
-    /// What to do when such a name is asked for.
-    pub demand: Demand,
-    /// Whether nothing was served yet when this began: then even a name that another repository holds may turn out to
-    /// be this one's.
-    pub from_nothing: bool,
-}
-
-impl Reach {
-    /// Whether a name may have another owner than the one it has now.
-    fn doubts_owners(&self, repository: &Repository) -> bool {
-        match self.demand {
-            Demand::Ask => true,
-            Demand::Wait => self.from_nothing,
-            // It may never be read: only names that are its own by pattern wait for it.
-            Demand::Unknown => self.from_nothing && !repository.filter.include.is_empty(),
-        }
-    }
-}
-
-/// What to do for a name that a repository may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Ask the source now.
-    Ask,
-    /// Its first sync is under way: wait for it.
-    Wait,
-    /// Its first sync failed: we cannot tell.
-    Unknown,
-}
-
-/// Whether a source that said `listing` may have a lower-case name.
-pub fn reaches(listing: &Listing, name: &str) -> bool {
-    match listing {
-        Listing::Names(names) => names
-            .binary_search_by(|known| known.as_str().cmp(name))
-            .is_ok(),
-        Listing::Patterns(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
-        Listing::Unlisted => true,
-    }
-}
-
-impl State {
     fn set_absent(&mut self, absent: Stamp) {
         if self.absent.stamp != absent {
             self.absent = absent.into();
         }
     }
 
-    fn hold(&mut self, held: Held) {
+    /// What is known by a name already shares the text of that name: there are many of them.
+    fn hold(&mut self, mut held: Held) {
+        if let Some((repository, _)) = self.held.get_key_value(&held.repository) {
+            held.repository = repository.clone();
+        }
+        if let Some((package, _)) = self.by_name.get_key_value(&held.package) {
+            held.package = package.clone();
+        }
         let packages = self.held.entry(held.repository.clone()).or_default();
         packages.insert(held.package.clone(), held);
     }
 
-    fn publish(&mut self, published: Published) {
+    fn publish(&mut self, mut published: Published) {
+        if let Some((owner, held)) = self.held.get_key_value(&published.owner) {
+            published.owner = owner.clone();
+            if let Some((package, _)) = held.get_key_value(&published.package) {
+                published.package = package.clone();
+            }
+        }
         let name = published.package.clone();
         let entry = Arc::new(Entry::new(published));
         self.by_name.insert(name.clone(), Arc::clone(&entry));

@@ -17,6 +17,7 @@ pub mod limit;
 pub mod outline;
 pub mod package;
 pub mod publish;
+pub mod reach;
 pub mod render;
 pub mod repository;
 mod root;

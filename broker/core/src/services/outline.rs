@@ -1,6 +1,6 @@
 //! What a view shows of the names there are.
 
-use super::catalog::{Catalog, Demand};
+use super::{catalog::Catalog, reach::Demand};
 use crate::{
     domain::{names::PackageName, patterns::NamePattern, scope::Scope},
     ports::source::Listing,

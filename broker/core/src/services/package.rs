@@ -6,9 +6,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::{
-    catalog::{Catalog, Dated, Demand, Entry},
+    catalog::{Catalog, Dated, Entry},
     documents::{Document, Documents},
     publish::Publisher,
+    reach::Demand,
     token::Grant,
 };
 use crate::{
@@ -160,10 +161,8 @@ impl PackageService {
         grant: &Grant,
         name: &str,
     ) -> Result<Option<Arc<Entry>>, CannotTell> {
-        let visible = |entry: &Arc<Entry>| grant.scope.covers_repository(&entry.published.owner);
-        let known = self.catalog.find(name).filter(visible);
-        let owner = known.as_ref().map(|entry| &entry.published.owner);
-        let to_ask = self.catalog.to_ask(name, owner);
+        let visible = |entry: &Entry| grant.scope.covers_repository(&entry.published.owner);
+        let (known, to_ask) = self.catalog.look_up(name, visible);
         if to_ask.is_empty() {
             return Ok(known);
         }
@@ -181,7 +180,7 @@ impl PackageService {
             }
             let read = self.syncs.read_on_demand(&repository, &package).await;
             if read.map_err(|error| cannot_read(&package, &error))? {
-                return Ok(self.catalog.find(name).filter(visible));
+                return Ok(self.catalog.find(name).filter(|entry| visible(entry)));
             }
         }
         Ok(known)

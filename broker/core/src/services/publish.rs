@@ -460,7 +460,6 @@ async fn tell(catalog: &Catalog, cache: &dyn Cache, changes: Changes, applied: A
     let held = changes.put.into_iter().map(|put| Held {
         repository: put.repository,
         package: put.package,
-        validator: put.validator,
         versions: put.versions,
         skipped: put.skipped,
     });

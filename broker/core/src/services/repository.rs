@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{
     audit::AuditService,
-    catalog::{Catalog, Demand, Reach},
+    catalog::Catalog,
     publish::Publisher,
+    reach::{Demand, Reach},
 };
 use crate::{
     domain::{

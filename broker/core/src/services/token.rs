@@ -247,26 +247,37 @@ fn grant(record: TokenRecord, permissions: Permissions, floor: Stamp) -> (TokenH
 }
 
 /// The token in the value of an `Authorization` header (protocol A.7): Basic with the token as the password, Basic
-/// with the token as the user name, or Bearer. `decode` turns base64 into bytes.
+/// with the token as the user name, or Bearer. `decode` writes the bytes that base64 stands for into `buffer` and says how
+/// many there are; what does not fit holds no token of ours.
 pub fn token_in_header<'a>(
-    header: &str,
-    buffer: &'a mut String,
-    decode: impl Fn(&str) -> Option<Vec<u8>>,
+    header: &'a [u8],
+    buffer: &'a mut [u8],
+    decode: impl Fn(&[u8], &mut [u8]) -> Option<usize>,
 ) -> Option<&'a str> {
-    let (scheme, value) = header.trim().split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        buffer.push_str(value.trim());
-        return Some(buffer.as_str());
+    let header = header.trim_ascii();
+    let (scheme, value) = split_at_byte(header, b' ')?;
+    let value = value.trim_ascii();
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return std::str::from_utf8(value).ok();
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
+    if !scheme.eq_ignore_ascii_case(b"basic") {
         return None;
     }
-    buffer.push_str(&String::from_utf8(decode(value.trim())?).ok()?);
-    let (user, password) = buffer.split_once(':')?;
-    let user_is_token = user.starts_with(PREFIX) && !password.starts_with(PREFIX);
-    if user_is_token || password.is_empty() {
-        Some(user)
+    let length = decode(value, buffer)?;
+    let (user, password) = split_at_byte(buffer.get(..length)?, b':')?;
+    let prefix = PREFIX.as_bytes();
+    let user_is_token = user.starts_with(prefix) && !password.starts_with(prefix);
+    let token = if user_is_token || password.is_empty() {
+        user
     } else {
-        Some(password)
-    }
+        password
+    };
+    std::str::from_utf8(token).ok()
+}
+
+/// What stands before a byte, and what stands after it.
+fn split_at_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|each| *each == byte)?;
+    let (before, after) = text.split_at(at);
+    Some((before, after.get(1..)?))
 }

@@ -9,7 +9,10 @@ use std::{
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::{Opened, SyncError, SyncReport, SyncService, stage::Staged};
+use super::{
+    Opened, SyncError, SyncReport, SyncService,
+    stage::{Before, Staged},
+};
 use crate::{
     domain::{names::PackageName, repository::Repository},
     ports::{database::Fence, source::Survey},
@@ -76,14 +79,15 @@ impl SyncService {
     ) -> Result<Outcome, SyncError> {
         let repository = &opened.repository;
         let concurrency = self.catalog.installation().limits().packages_per_repository;
-        let checksums = self.publisher.no_checksums(&repository.name).await?;
-        let checksums = checksums.as_ref();
+        let before = Before {
+            validators: self.database.validators(&repository.name).await?,
+            checksums: self.publisher.no_checksums(&repository.name).await?,
+        };
+        let before = &before;
         let mut outcome = Outcome::default();
         let mut last_word = Instant::now();
         let fetches = stream::iter(names.to_vec()).map(|name| async move {
-            let found = self
-                .fetch(repository, &survey.reader, &name, checksums)
-                .await;
+            let found = self.fetch(repository, &survey.reader, &name, before).await;
             (name, found)
         });
         // Apart, so that no connection waits while the processor is at work.

@@ -17,8 +17,8 @@ use crate::{
         source::{Listing, Survey},
     },
     services::{
-        catalog::{Demand, Reach},
         claim::Claim,
+        reach::{Demand, Reach},
     },
     telemetry::TRACE,
 };
@@ -64,6 +64,7 @@ impl SyncService {
                 tracing::info!(repository = %repository.name, read, changed, removed, seconds, "synced");
             }
             Err(SyncError::Elsewhere) => {
+                self.telemetry.syncs_elsewhere.increment();
                 tracing::info!(repository = %repository.name, "another process is syncing it");
             }
             Err(error) => {
@@ -97,6 +98,7 @@ impl SyncService {
         let run = tokio::time::timeout(repository.timeout, run);
         match claim.hold(run).await {
             None | Some(Ok(Err(SyncError::Database(DatabaseError::Fenced)))) => {
+                self.telemetry.claims_lost.increment();
                 Err(SyncError::Elsewhere)
             }
             Some(Ok(ended)) => ended,

@@ -23,6 +23,15 @@ use crate::{
 /// Versions that are checked and rendered in less than a millisecond or so.
 const JUDGED_AT_ONCE: usize = 64;
 
+/// What is known of a repository's packages before they are read, as far as it is known at once.
+#[derive(Default)]
+pub(super) struct Before {
+    /// What the source recognises them by.
+    pub(super) validators: HashMap<PackageName, String>,
+    /// The checksums of their archives, if they are the same for all.
+    pub(super) checksums: Option<Checksums>,
+}
+
 /// What became of one package.
 pub(super) enum Staged {
     /// As it was.
@@ -41,27 +50,25 @@ impl SyncService {
         reader: &Arc<dyn PackageReader>,
         package: &PackageName,
     ) -> Result<Staged, SyncError> {
-        let fetched = self.fetch(repository, reader, package, None).await?;
+        let before = Before::default();
+        let fetched = self.fetch(repository, reader, package, &before).await?;
         fetched.judge().await
     }
 
-    /// Reads one package: all of the work that waits for others. `checksums` are those of its archives, if the caller
-    /// knows them.
+    /// Reads one package: all of the work that waits for others.
     pub(super) async fn fetch(
         &self,
         repository: &Arc<Repository>,
         reader: &Arc<dyn PackageReader>,
         package: &PackageName,
-        checksums: Option<&Checksums>,
+        before: &Before,
     ) -> Result<Fetched, SyncError> {
         let held = self.catalog.held(&repository.name, package.as_str());
         let tag = repository_tag(repository);
-        let validator = held.as_ref().and_then(|held| {
-            held.validator
-                .as_deref()?
-                .strip_prefix(&tag)
-                .map(str::to_owned)
-        });
+        let validator = before.validators.get(package);
+        let validator = validator.filter(|_| held.is_some());
+        let validator = validator.and_then(|validator| validator.strip_prefix(&tag));
+        let validator = validator.map(str::to_owned);
         let known = Known {
             validator,
             packages: Arc::clone(&self.database) as _,
@@ -80,11 +87,11 @@ impl SyncService {
             Reading::Absent => return Ok(Fetched::Decided(Staged::Absent)),
             Reading::Found(found) => found,
         };
-        let before = match held {
+        let stored = match held {
             Some(_) => self.stored(repository, package).await?,
             None => None,
         };
-        let checksums = match checksums {
+        let checksums = match &before.checksums {
             Some(checksums) => checksums.clone(),
             None => self.publisher.checksums(&repository.name, package).await?,
         };
@@ -92,7 +99,7 @@ impl SyncService {
             repository: Arc::clone(repository),
             package: package.clone(),
             found,
-            before,
+            before: stored,
             tag,
             known: validator,
             urls: self.catalog.installation().urls().clone(),

@@ -9,7 +9,14 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use package_broker_core::{domain::keyring::KeyRing, services::declared::KeyUse};
+use package_broker_core::{
+    domain::{
+        audit::{Action, Actor, Event, Outcome},
+        keyring::KeyRing,
+        names::RepositoryName,
+    },
+    services::declared::{KeyUse, Rotation},
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config::SettingsArgs;
@@ -95,7 +102,9 @@ fn write(file: &Path, text: &SecretString) -> std::io::Result<()> {
 
 async fn rotate_all(settings: &Process) -> anyhow::Result<()> {
     let replica = Replica::open(settings).await?;
-    let rotation = replica.declared.rotate().await?;
+    let rotated = rotate_of(&replica).await;
+    replica.engine.close().await;
+    let rotation = rotated?;
     for problem in &rotation.problems {
         tracing::error!(error = %problem, "credentials stay as they are");
     }
@@ -119,6 +128,28 @@ async fn rotate_all(settings: &Process) -> anyhow::Result<()> {
         "not all credentials are encrypted with the first key; run it again once the cause is mended"
     );
     Ok(())
+}
+
+/// Each row that is done is recorded, and each that could not be, as the audit policy says that is declared.
+async fn rotate_of(replica: &Replica) -> anyhow::Result<Rotation> {
+    if let Err(error) = replica.adopt().await {
+        // Without a policy nothing is recorded; the keys are no less to be changed for that.
+        tracing::warn!(error = format!("{error:#}"), "the rotation is not recorded");
+    }
+    let audit = &replica.engine.app.broker.audit;
+    let note = |repository: &RepositoryName, outcome| {
+        audit.note(&Event {
+            subject: Some(repository.as_str()),
+            outcome,
+            ..Event::new(Actor::Broker, Action::CredentialsResealed)
+        });
+    };
+    let resealed = |repository: &RepositoryName| note(repository, Outcome::Ok);
+    let rotation = replica.declared.rotate(resealed).await?;
+    for problem in &rotation.problems {
+        note(&problem.name, Outcome::Failed);
+    }
+    Ok(rotation)
 }
 
 fn state(key: &KeyUse) -> &'static str {

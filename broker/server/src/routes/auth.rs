@@ -15,6 +15,8 @@ use package_broker_core::services::{
 
 use super::{App, error::Problem};
 
+/// User name and token in an `Authorization` header, in bytes at most. Tokens have 512.
+const LONGEST_CREDENTIALS: usize = 1_024;
 /// Refused requests that are kept waiting at once. Beyond, those who guess get their answers at once: they must not
 /// take every connection there is.
 pub(super) const MAX_KEPT_WAITING: usize = 1_000;
@@ -43,11 +45,12 @@ pub(super) async fn authenticate(
 
 fn grant(app: &App, headers: &HeaderMap) -> Result<Arc<Grant>, Refusal> {
     let value = headers.get(header::AUTHORIZATION).ok_or(Refusal::Missing)?;
-    let value = value.to_str().map_err(|_| Refusal::Unknown)?;
-    let mut buffer = String::new();
-    let token = token_in_header(value, &mut buffer, |text| STANDARD.decode(text).ok())
-        .ok_or(Refusal::Unknown)?;
-    app.broker.tokens.authenticate(token)
+    let mut buffer = [0; LONGEST_CREDENTIALS];
+    let decode = |text: &[u8], buffer: &mut [u8]| STANDARD.decode_slice(text, buffer).ok();
+    let token = token_in_header(value.as_bytes(), &mut buffer, decode);
+    app.broker
+        .tokens
+        .authenticate(token.ok_or(Refusal::Unknown)?)
 }
 
 async fn slowed_down(refusal: Refusal, client: IpAddr, app: &App) -> Problem {

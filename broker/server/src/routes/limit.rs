@@ -7,7 +7,10 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use package_broker_core::{
-    domain::quota::{Quota, Taken},
+    domain::{
+        installation::Installation,
+        quota::{Quota, Taken},
+    },
     services::token::Grant,
 };
 
@@ -27,7 +30,8 @@ impl Nearest {
     /// # Errors
     /// 429 if there were too many.
     pub(super) async fn count_address(&mut self, app: &App, client: IpAddr) -> Result<(), Problem> {
-        let Some(quota) = app.broker.catalog.installation().limits().per_address else {
+        let limits = app.broker.catalog.in_installation(Installation::limits);
+        let Some(quota) = limits.per_address else {
             return Ok(());
         };
         let taken = app.broker.limits.take_of_address(client, quota).await;

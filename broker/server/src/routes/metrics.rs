@@ -180,6 +180,11 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             &t.archive_fetches,
         ),
         (
+            "archive_waits",
+            "Archives waited for that another process was fetching",
+            &t.archive_waits,
+        ),
+        (
             "archive_fetched_bytes",
             "Bytes of archives fetched or built",
             &t.archive_bytes,
@@ -195,6 +200,21 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             &t.syncs_succeeded,
         ),
         ("syncs_failed", "Syncs that failed", &t.syncs_failed),
+        (
+            "syncs_elsewhere",
+            "Syncs that were not begun, as another process was at them",
+            &t.syncs_elsewhere,
+        ),
+        (
+            "claims_lost",
+            "Syncs cut off as another process may have taken them over",
+            &t.claims_lost,
+        ),
+        (
+            "storage_failures",
+            "Reads and writes of the archive storage that failed",
+            &t.storage_failures,
+        ),
         (
             "packages_read",
             "Packages read from sources",
@@ -262,6 +282,11 @@ fn register_gauges(app: &App, registry: &mut Registry) {
     for (name, help, value) in [
         ("packages", "Names served", broker.catalog.len() as u64),
         ("tokens", "Tokens declared", broker.tokens.len() as u64),
+        (
+            "repositories_unusable",
+            "Declared repositories whose settings or credentials this process cannot read",
+            broker.telemetry.repositories_unusable.get(),
+        ),
         (
             "audit_records_waiting",
             "Records of the audit log in memory that are not stored yet",

@@ -44,7 +44,7 @@ pub(crate) async fn answer(
     let route = app
         .broker
         .catalog
-        .in_installation(|installation| Route::at(installation.urls().base(), parts.uri.path()));
+        .in_installation(|installation| Route::at(installation.urls().path(), parts.uri.path()));
     let client = client::address(peer, &parts.headers, &app.proxies.load());
     let mut access = Access::default();
     let label = route.map_or("other", Route::label);

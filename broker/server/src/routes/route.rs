@@ -39,9 +39,9 @@ pub(super) enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// What a path names, with or without the path of the public URL `base` in front; nothing if it is no route.
-    pub(super) fn at(base: &str, path: &'a str) -> Option<Self> {
-        Self::of(below(base, path)).or_else(|| Self::of(path))
+    /// What a path names, with or without the path of the public URL, `prefix`, in front; nothing if it is no route.
+    pub(super) fn at(prefix: &str, path: &'a str) -> Option<Self> {
+        Self::of(below(prefix, path)).or_else(|| Self::of(path))
     }
 
     /// What a path names, once the path of `externalUrl` is taken off; nothing if it is no route.
@@ -120,18 +120,18 @@ impl<'a> Route<'a> {
 /// # Errors
 /// When the bytes are not UTF-8.
 pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
+    if !segment.as_bytes().contains(&b'%') {
+        return Ok(Cow::Borrowed(segment));
+    }
     percent_decode_str(segment)
         .decode_utf8()
         .map_err(|_| Problem::not_utf8(segment))
 }
 
-/// The path below that of `base`, for a proxy that leaves the path of `externalUrl` where it is; the whole path if it
-/// is not below it, for one that strips it.
-fn below<'a>(base: &str, path: &'a str) -> &'a str {
-    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
-    let prefix = host.find('/').and_then(|at| host.get(at..));
-    prefix
-        .and_then(|prefix| path.strip_prefix(prefix))
+/// The path below `prefix`, for a proxy that leaves the path of `externalUrl` where it is; the whole path if it is not
+/// below it, for one that strips it.
+fn below<'a>(prefix: &str, path: &'a str) -> &'a str {
+    path.strip_prefix(prefix)
         .filter(|rest| rest.starts_with('/'))
         .unwrap_or(path)
 }
@@ -186,15 +186,15 @@ mod tests {
 
     #[test]
     fn only_whole_segments_of_the_prefix_are_taken_off() {
-        let base = "https://h/r/team";
-        assert_eq!(below(base, "/r/team/packages.json"), "/packages.json");
+        let prefix = "/r/team";
+        assert_eq!(below(prefix, "/r/team/packages.json"), "/packages.json");
         assert_eq!(
-            below(base, "/r/teammate/packages.json"),
+            below(prefix, "/r/teammate/packages.json"),
             "/r/teammate/packages.json"
         );
-        assert_eq!(below(base, "/packages.json"), "/packages.json");
-        assert_eq!(below(base, "/r/team"), "/r/team");
-        assert_eq!(below("https://h", "/packages.json"), "/packages.json");
+        assert_eq!(below(prefix, "/packages.json"), "/packages.json");
+        assert_eq!(below(prefix, "/r/team"), "/r/team");
+        assert_eq!(below("", "/packages.json"), "/packages.json");
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
             file: "lib.json",
         };
         for path in ["/p2/acme/lib.json", "/p2/p2/acme/lib.json"] {
-            assert_eq!(Route::at("https://h/p2", path), Some(package), "{path}");
+            assert_eq!(Route::at("/p2", path), Some(package), "{path}");
         }
     }
 

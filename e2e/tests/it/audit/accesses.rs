@@ -287,16 +287,15 @@ fn the_log_is_switched_off_and_on_by_manifests() {
     };
     registry.get("all", "/list.json");
     // Equal events of one interval are one record.
-    let data = registry.data();
-    let written = |action: &str| {
+    let written = |registry: &Registry, action: &str| {
         eventually(action, || {
-            (!audit(&data, &["--action", action]).is_empty()).then_some(())
+            (!audit(registry, &["--action", action]).is_empty()).then_some(())
         });
     };
-    written("list.read");
+    written(&registry, "list.read");
     switched(&mut registry, false);
     registry.get("all", "/search.json?q=");
-    written("audit.ended");
+    written(&registry, "audit.ended");
     switched(&mut registry, true);
     registry.get("all", "/packages.json");
     let records = audit_at_end(&mut registry, &[]);

@@ -84,7 +84,7 @@ fn changes_are_recorded_once_and_a_sync_of_nothing_new_is_not() {
         manifest_change("token.withdrawn", Manifests::TOKEN),
     ];
     assert_eq!(news(&mut registry, &mut told), expected);
-    let change = audit(&registry.data(), &["--action", "token.changed"]).remove(0);
+    let change = audit(&registry, &["--action", "token.changed"]).remove(0);
     let detail: Value = serde_json::from_str(change["detail"].as_str().unwrap()).unwrap();
     let expected = json!({
         "scope": {"packages": ["acme/*"], "repositories": []},

@@ -37,7 +37,7 @@ fn kill_loses_no_more_than_the_bound() {
     registry.broker.kill();
     let killed = Instant::now();
     registry.start_again();
-    let records = audit(&registry.data(), &["--actor", "all"]);
+    let records = audit(&registry, &["--actor", "all"]);
     let mut recorded: Vec<&str> = records.iter().map(|r| fields(r, ["subject"])[0]).collect();
     recorded.sort_unstable();
     let mut due = 0;
@@ -49,7 +49,7 @@ fn kill_loses_no_more_than_the_bound() {
     }
     assert!(due > 10, "only {due} were due");
     // No two of one start without an end in between: that is how a crash shows.
-    let turns = audit(&registry.data(), &["--actor", "broker"]);
+    let turns = audit(&registry, &["--actor", "broker"]);
     let turns: Vec<&str> = turns.iter().map(|r| fields(r, ["action"])[0]).collect();
     assert!(!turns.contains(&"audit.ended"), "{turns:?}");
 }

@@ -8,6 +8,8 @@ use package_broker_e2e::process::Finished;
 use serde_json::json;
 
 use super::installation::{Installation, generate_keys, report};
+use crate::support::eventually;
+use crate::support::metrics::Metrics;
 use crate::support::registry::manifests;
 use crate::support::upstream::Upstream;
 
@@ -207,6 +209,13 @@ fn keys_are_rotated_and_the_old_one_can_go() {
         "{}",
         rotated.stdout
     );
+    let recorded = installation.run(&["audit", "--action", "credentials.resealed"]);
+    let record: serde_json::Value = serde_json::from_str(&recorded.stdout).unwrap();
+    assert_eq!(record["subject"], "team");
+    assert_eq!(
+        (&record["actor"], &record["outcome"]),
+        (&"broker".into(), &"ok".into())
+    );
     // With the new key alone everything still works.
     let ring = std::fs::read_to_string(&keys).unwrap();
     let old = before.lines().find(|line| !line.starts_with('#')).unwrap();
@@ -215,6 +224,11 @@ fn keys_are_rotated_and_the_old_one_can_go() {
     installation.sync("team");
     // With the old key alone nothing can be read, and it says why.
     std::fs::write(&keys, before).unwrap();
+    let replica = installation.serve("one");
+    eventually("a replica that says so", || {
+        let unusable = Metrics::read_of(&replica).gauge("repositories_unusable");
+        (unusable > 0.0).then_some(())
+    });
     let synced = installation.run(&["sync", "team"]);
     assert_eq!(synced.code(), 1);
     assert!(synced.stderr.contains("put"), "{}", synced.stderr);

@@ -31,6 +31,9 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
+    /// The name that commands run under.
+    pub(crate) const COMMAND: &str = "command";
+
     /// With Redis. The tables are there; nothing is declared.
     pub(crate) fn new() -> Self {
         Self::with(Some(RedisServer::start()), Postgres::shared().unwrap())
@@ -106,7 +109,7 @@ impl Installation {
 
     /// Runs a command with the settings of a process of its own to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
-        let settings = self.settings("command", &json!({}));
+        let settings = self.settings(Self::COMMAND, &json!({}));
         let mut arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
         arguments.extend([OsStr::new("--config"), settings.as_os_str()]);
         package_broker(&arguments).unwrap()
@@ -114,7 +117,7 @@ impl Installation {
 
     /// Starts the same and waits for nothing.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> ChildGroup {
-        let settings = self.settings("command", &json!({}));
+        let settings = self.settings(Self::COMMAND, &json!({}));
         let mut arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
         arguments.extend([OsStr::new("--config"), settings.as_os_str()]);
         spawn_package_broker(&arguments).unwrap()
@@ -178,7 +181,7 @@ impl Installation {
 
     /// Where `apply` put the credentials of tokens that it made.
     pub(crate) fn auth_json(&self, token: &str) -> PathBuf {
-        self.path("command")
+        self.path(Self::COMMAND)
             .join("tokens")
             .join(token)
             .join("auth.json")

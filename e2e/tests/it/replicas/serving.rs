@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use package_broker_e2e::broker::Broker;
 use package_broker_e2e::composer::{ComposerProject, ComposerVersion};
 use package_broker_e2e::http::{Answer, get};
@@ -11,9 +12,10 @@ use serde_json::json;
 use super::balancer::Balancer;
 use super::installation::Installation;
 use crate::support::gate::Gate;
-use crate::support::registry::{basic, manifests, secret, with_token};
-use crate::support::upstream::{Upstream, archive_path};
-use crate::support::{eventually, json as json_of, versions};
+use crate::support::metrics::Metrics;
+use crate::support::registry::{archive_in, basic, expanded, manifests, secret, with_token};
+use crate::support::upstream::{Upstream, archive, archive_path};
+use crate::support::{assert_problem, eventually, json as json_of, versions};
 
 pub(super) const URL: &str = "https://packages.example.com/team";
 
@@ -82,12 +84,20 @@ fn follow_every_change(installation: &Installation) {
     let archive = ask(&replicas[0], "all", "/dist/acme/lib/1.1.0.0/x.zip");
     assert_ne!(archive.status, 500);
 
-    // A new token works, a withdrawn one does not.
+    // A new token works, one whose scope is narrowed sees less, and a withdrawn one does not work.
     let more = with_token(manifests.clone(), "second", &json!({}));
     installation.apply(&more, URL);
     for replica in &replicas {
         eventually("the new token", || {
             (ask(replica, "second", path).status == 200).then_some(())
+        });
+    }
+    let elsewhere = json!({"scopes": {"packages": ["globex/*"]}});
+    let narrow = with_token(manifests.clone(), "second", &elsewhere);
+    installation.apply(&narrow, URL);
+    for replica in &replicas {
+        eventually("the narrower view", || {
+            (ask(replica, "second", path).status == 404).then_some(())
         });
     }
     installation.apply(&manifests, URL);
@@ -142,6 +152,31 @@ fn a_token_is_taken_from_the_moment_it_is_declared() {
 }
 
 #[test]
+fn a_token_ends_everywhere_at_its_time() {
+    let installation = Installation::without_redis();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 25).unwrap();
+    let short = json!({"expiresAt": end.to_string()});
+    let manifests = with_token(with_upstream(&upstream), "short", &short);
+    installation.apply(&manifests, URL);
+    installation.sync("team");
+    let replicas = ["one", "two"].map(|name| installation.serve(name));
+    replicas.iter().for_each(ready);
+    for replica in &replicas {
+        assert_eq!(ask(replica, "short", "/p2/acme/lib.json").status, 200);
+    }
+    let left = end.duration_since(Timestamp::now());
+    std::thread::sleep(Duration::try_from(left).unwrap_or_default());
+    for replica in &replicas {
+        let answer = ask(replica, "short", "/p2/acme/lib.json");
+        assert_problem(&answer, 401, "after the end");
+        assert!(answer.text().contains("has expired"), "{}", answer.text());
+        assert_eq!(ask(replica, "all", "/p2/acme/lib.json").status, 200);
+    }
+}
+
+#[test]
 fn an_archive_fetched_by_one_is_served_by_all() {
     let installation = Installation::new();
     let upstream = Upstream::listed();
@@ -169,6 +204,42 @@ fn an_archive_fetched_by_one_is_served_by_all() {
         assert_eq!(body.body, bodies[0].body);
     }
     assert_eq!(upstream.asked(&archive_path("acme/lib", "1.0.0")), 1);
+}
+
+#[test]
+fn an_archive_whose_download_died_with_its_replica_is_fetched_by_another() {
+    let installation = Installation::new();
+    let upstream = Upstream::listed();
+    upstream.release("acme/lib", "1.0.0");
+    let zip = archive("acme/lib", "1.0.0", 100_000);
+    upstream.publish("acme/lib", "1.0.0", &zip, true);
+    installation.apply(&with_upstream(&upstream), URL);
+    installation.sync("team");
+    let [mut first, second] = ["one", "two"].map(|name| installation.serve(name));
+    [&first, &second].into_iter().for_each(ready);
+    let document = json_of(&ask(&second, "all", "/p2/acme/lib.json"));
+    let path = archive_in(&expanded(&document, "acme/lib")[0]);
+    let gate = Gate::before(&upstream, &archive_path("acme/lib", "1.0.0"));
+    gate.shut();
+    let authorization = basic("token", &secret("all"));
+    let cold = format!("{}{path}", first.url());
+    let broken = std::thread::spawn(move || get(&cold, &[("Authorization", &authorization)]));
+    gate.wait_for(1);
+    assert_eq!(installation.sql("SELECT count(*) FROM claims"), "1");
+    first.kill();
+    assert!(
+        broken.join().unwrap().is_err(),
+        "nobody was there to answer"
+    );
+    gate.open();
+    // Clients wait for less than a lease in this test; what is left of it after this, they wait.
+    std::thread::sleep(Duration::from_secs(5));
+    let answer = ask(&second, "all", &path);
+    assert_eq!(Metrics::read_of(&second).of("archive_waits_total"), 1);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.body, zip);
+    assert_eq!(gate.arrived(), 2);
+    assert_eq!(installation.objects().len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the suites of the served protocol share: an upstream that changes and fails on demand, a
 //! running broker with known tokens, and a look at answers that tells whether they may stand.
 
+pub(crate) mod drivers;
 pub(crate) mod gate;
 pub(crate) mod hammer;
 pub(crate) mod metrics;

@@ -1,27 +1,36 @@
 //! A running broker whose tokens and manifests the test knows.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use package_broker_e2e::broker::Broker;
+use package_broker_e2e::broker::{Broker, package_broker};
 use package_broker_e2e::http::{Answer, Call, get};
 use package_broker_e2e::manifests::Manifests;
+use package_broker_e2e::process::Finished;
 use package_broker_e2e::tree::files_below;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::drivers::{declare, servers};
 use super::{eventually, json as json_of};
+use crate::replicas::installation::Installation;
 
 /// The public URL of every registry here: the same after a restart, when the port is another.
 pub(crate) const URL: &str = "https://packages.example.com/team";
 
+/// How long a replica may take to follow what another process changed, with time for a busy machine.
+const FOLLOWED: Duration = Duration::from_millis(1_500);
+
 /// A broker with one manifest file that can be edited.
 pub(crate) struct Registry {
-    // Dropped before its folder.
+    // Dropped before its folder and its servers.
     pub(crate) broker: Broker,
+    servers: Option<Installation>,
     manifests: Manifests,
     arguments: &'static [&'static str],
     edits: u32,
@@ -90,8 +99,18 @@ impl Registry {
     fn launch(folder: TempDir, manifests: &Manifests, arguments: &'static [&'static str]) -> Self {
         let file = folder.path().join("manifests.yaml");
         manifests.write_file(&file).unwrap();
+        let servers = servers();
+        let broker = match &servers {
+            Some(servers) => {
+                assert!(arguments.is_empty(), "`serve` knows no {arguments:?}");
+                declare(servers, manifests, URL);
+                servers.serve(Installation::COMMAND)
+            }
+            None => Broker::start_with(&file, &folder.path().join("data"), arguments).unwrap(),
+        };
         Self {
-            broker: Broker::start_with(&file, &folder.path().join("data"), arguments).unwrap(),
+            broker,
+            servers,
             manifests: manifests.clone(),
             arguments,
             edits: 0,
@@ -115,12 +134,26 @@ impl Registry {
 
     /// The data folder of the broker.
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.broker.data().to_owned()
+    }
+
+    /// Runs a command of `package-broker` on what the broker stored.
+    pub(crate) fn command(&self, name: &str, more: &[&str]) -> Finished {
+        if let Some(servers) = &self.servers {
+            return servers.run(&[&[name], more].concat());
+        }
+        let data = self.data();
+        let mut arguments: Vec<&OsStr> = vec![name.as_ref(), "--data".as_ref(), data.as_ref()];
+        arguments.extend(more.iter().map(OsStr::new));
+        package_broker(&arguments).unwrap()
     }
 
     /// Whole archives in its storage.
     pub(crate) fn blobs(&self) -> Vec<PathBuf> {
-        files_in(&self.data().join("storage/blobs"))
+        match &self.servers {
+            Some(servers) => servers.objects(),
+            None => files_in(&self.data().join("storage/blobs")),
+        }
     }
 
     /// Archives in its storage that are being written, or were when it was killed.
@@ -153,11 +186,20 @@ impl Registry {
 
     /// Starts it again on what it stored, after it ended.
     pub(crate) fn start_again(&mut self) {
-        self.broker = Broker::start_with(&self.file(), &self.data(), self.arguments).unwrap();
+        self.broker = match &self.servers {
+            Some(servers) => servers.serve(Installation::COMMAND),
+            None => Broker::start_with(&self.file(), &self.data(), self.arguments).unwrap(),
+        };
     }
 
     /// Changes the manifests and waits until they are in force.
     pub(crate) fn edit(&mut self, manifests: &Manifests) {
+        if let Some(servers) = &self.servers {
+            declare(servers, manifests, URL);
+            self.manifests = manifests.clone();
+            thread::sleep(FOLLOWED);
+            return;
+        }
         let said = "the changed manifests are in force";
         let before = self.said(&[said]);
         manifests.write_file(&self.file()).unwrap();
@@ -181,6 +223,11 @@ impl Registry {
     /// Has a repository synced now, by a change of its manifest that means nothing, and waits
     /// until it was.
     pub(crate) fn sync(&mut self, repository: &str) {
+        if let Some(servers) = &self.servers {
+            servers.sync(repository);
+            thread::sleep(FOLLOWED);
+            return;
+        }
         self.edits += 1;
         let timeout = format!("{}s", 600 + self.edits);
         let words = ["synced", &format!("repository={repository}")];

@@ -16,19 +16,31 @@ use crate::domain::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DistUrls {
     base: Box<str>,
+    /// Where the path begins in it: at its end if there is none.
+    path: usize,
 }
 
 impl DistUrls {
     /// From the public URL, with or without a slash at its end (protocol A.0, 2: always absolute).
     pub fn new(external_url: &str) -> Self {
+        let base = external_url.trim_end_matches('/');
+        let host = base.find("://").map_or(0, |at| at + "://".len());
+        let rest = base.get(host..).unwrap_or_default();
+        let path = rest.find('/').map_or(base.len(), |at| host + at);
         Self {
-            base: external_url.trim_end_matches('/').into(),
+            base: base.into(),
+            path,
         }
     }
 
     /// The public URL without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The path of the public URL, `/team` for instance; empty if it has none.
+    pub fn path(&self) -> &str {
+        self.base.get(self.path..).unwrap_or_default()
     }
 
     /// The address of a version's archive; `None` if it has none that we can serve.

@@ -63,9 +63,14 @@ impl DeclaredService {
     /// anywhere, the next rotation goes on with what is left. Several may run at once: what somebody else changed
     /// meanwhile, the credentials above all, is never written over.
     ///
+    /// `resealed` is told of each row that is done, at once.
+    ///
     /// # Errors
     /// [`DeclareError`] if the database does not answer or nothing can be sealed; rows that are done stay so.
-    pub async fn rotate(&self) -> Result<Rotation, DeclareError> {
+    pub async fn rotate(
+        &self,
+        resealed: impl Fn(&RepositoryName) + Send + Sync,
+    ) -> Result<Rotation, DeclareError> {
         let mut rotation = Rotation::default();
         let mut done: HashSet<RepositoryName> = HashSet::new();
         for _ in 0..MAX_ROUNDS {
@@ -83,6 +88,7 @@ impl DeclaredService {
                     Turn::Overtaken => rotation.left += 1,
                     Turn::Resealed => {
                         rotation.resealed += 1;
+                        resealed(&record.name);
                         done.insert(record.name);
                     }
                     Turn::Problem(problem) => {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{DistError, DistService, unavailable};
 use crate::{
     domain::archive::{Archive, ArchiveFormat, ArchiveKey},
-    ports::storage::{Blob, Link, Linked, StorageError},
+    ports::storage::{Blob, Link, Linked},
     services::token::Grant,
 };
 
@@ -64,7 +64,8 @@ impl DistService {
         if time < SHORTEST_LINK {
             return Ok(None);
         }
-        let link = links.link(&archive.blob, what, time).await?;
+        let link = links.link(&archive.blob, what, time).await;
+        let link = link.map_err(|error| self.no_storage(&error))?;
         // The time counts from the signature, which may have had to wait for credentials.
         if left() < time {
             return Ok(None);
@@ -80,14 +81,16 @@ impl DistService {
     }
 
     /// The bytes of an archive, if all of them are in storage.
-    async fn whole(&self, archive: &Archive) -> Result<Option<Blob>, StorageError> {
-        let blob = self.storage.open(&archive.blob).await?;
+    async fn whole(&self, archive: &Archive) -> Result<Option<Blob>, DistError> {
+        let blob = self.storage.open(&archive.blob).await;
+        let blob = blob.map_err(|error| self.no_storage(&error))?;
         Ok(blob.filter(|blob| blob.size == archive.size))
     }
 
     /// Whether all bytes of an archive are in storage.
-    pub(super) async fn is_whole(&self, archive: &Archive) -> Result<bool, StorageError> {
-        Ok(self.storage.size(&archive.blob).await? == Some(archive.size))
+    pub(super) async fn is_whole(&self, archive: &Archive) -> Result<bool, DistError> {
+        let size = self.storage.size(&archive.blob).await;
+        Ok(size.map_err(|error| self.no_storage(&error))? == Some(archive.size))
     }
 
     async fn regain(self: &Arc<Self>, archive: &Archive) -> Result<Archive, DistError> {

@@ -69,16 +69,6 @@ pub enum DistError {
     Unavailable(#[from] CannotTell),
 }
 
-impl From<StorageError> for DistError {
-    fn from(error: StorageError) -> Self {
-        tracing::error!(%error, "an archive could not be read or stored");
-        unavailable(
-            "the archive storage does not answer; try again in a moment",
-            None,
-        )
-    }
-}
-
 fn unavailable(message: &str, retry_after: Option<Duration>) -> DistError {
     let retry_after = retry_after
         .unwrap_or(Duration::from_secs(10))
@@ -269,6 +259,7 @@ impl DistService {
         } = key;
         let extension = format.extension();
         let what = format!("archive {repository} {package} {version} {reference}{extension}");
+        let mut waits = false;
         loop {
             let claim = Claim::make(&self.database, &what).await;
             let claim = claim.map_err(CannotTell::from)?;
@@ -278,7 +269,12 @@ impl DistService {
             }
             match claim {
                 Some(claim) => return Ok(Turn::Ours(claim)),
-                None => tokio::time::sleep(BETWEEN_LOOKS).await,
+                None => {
+                    if !std::mem::replace(&mut waits, true) {
+                        self.telemetry.archive_waits.increment();
+                    }
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                }
             }
         }
     }
@@ -378,7 +374,8 @@ impl DistService {
             ..
         } = received;
         let blob = BlobId(sha256);
-        staged.commit(&blob).await?;
+        let committed = staged.commit(&blob).await;
+        committed.map_err(|error| self.no_storage(&error))?;
         let archive = Archive {
             repository,
             key,
@@ -428,6 +425,16 @@ impl DistService {
         })
     }
 
+    /// What to tell whoever asked for an archive when the storage did not do it.
+    pub fn no_storage(&self, error: &StorageError) -> DistError {
+        self.telemetry.storage_failures.increment();
+        tracing::error!(%error, "an archive could not be read or stored");
+        unavailable(
+            "the archive storage does not answer; try again in a moment",
+            None,
+        )
+    }
+
     fn explain(&self, key: &ArchiveKey, error: SourceError) -> DistError {
         let package = &key.package;
         tracing::warn!(%package, version = key.version, %error, "an archive could not be had");
@@ -443,7 +450,7 @@ impl DistService {
                 "the archive of {package} {} is no longer in its repository",
                 key.version
             )),
-            SourceError::Storage(error) => error.into(),
+            SourceError::Storage(error) => self.no_storage(&error),
             error => unavailable(
                 &format!(
                     "the archive of {package} {} cannot be had from its repository now; try again later",

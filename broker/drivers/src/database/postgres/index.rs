@@ -39,7 +39,7 @@ impl Postgres {
             .collect::<Result<_, _>>()?;
         let names: Vec<_> = packages.iter().map(PackageName::as_str).collect();
         let held = sqlx::query(
-            "SELECT repository, package, validator, versions, skipped FROM packages \
+            "SELECT repository, package, versions, skipped FROM packages \
              JOIN unnest($1::text[]) AS wanted (package) USING (package)",
         )
         .bind(&names)
@@ -71,7 +71,7 @@ impl Postgres {
 }
 
 async fn held(connection: &mut Connection) -> Result<Vec<Held>, Fault> {
-    let query = "SELECT repository, package, validator, versions, skipped FROM packages \
+    let query = "SELECT repository, package, versions, skipped FROM packages \
                  ORDER BY repository, package";
     let mut stream = sqlx::query(query).fetch(connection);
     let mut held: Vec<Held> = Vec::new();
@@ -105,9 +105,8 @@ fn held_row(row: &PgRow, repository: RepositoryName) -> Result<Held, Fault> {
     Ok(Held {
         repository,
         package: rows::package(row, 1)?,
-        validator: row.try_get(2)?,
-        versions: rows::number(row, 3)?,
-        skipped: rows::number(row, 4)?,
+        versions: rows::number(row, 2)?,
+        skipped: rows::number(row, 3)?,
     })
 }
 

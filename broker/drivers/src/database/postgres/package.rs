@@ -1,6 +1,9 @@
 //! Packages: the port's methods, and reading them.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use package_broker_core::{
     domain::{
         metadata::{Channel, PackageVersions},
@@ -47,6 +50,14 @@ impl PackageStore for Postgres {
             .await
     }
 
+    async fn validators(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, DatabaseError> {
+        let read = self.read_validators(repository);
+        self.run("read what sources said of packages", read).await
+    }
+
     async fn revisions(&self) -> Result<Revisions, DatabaseError> {
         let read = async { Ok(clock::read(&self.pool).await?.revisions) };
         self.run("read the revisions", read).await
@@ -83,6 +94,21 @@ impl Postgres {
             Some(content) => Ok(Some(content::decode(repository, package, content).await?)),
             None => Ok(None),
         }
+    }
+
+    async fn read_validators(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, Fault> {
+        let query = "SELECT package, validator FROM packages WHERE repository = $1 AND validator IS NOT NULL";
+        let mut found = sqlx::query(query)
+            .bind(repository.as_str())
+            .fetch(&self.pool);
+        let mut validators = HashMap::new();
+        while let Some(row) = found.try_next().await? {
+            validators.insert(rows::package(&row, 0)?, row.try_get(1)?);
+        }
+        Ok(validators)
     }
 
     async fn read_document(

@@ -41,7 +41,7 @@ impl Sqlite {
             .collect::<Result<_, _>>()?;
         let names = json_list(&packages.iter().map(PackageName::as_str).collect::<Vec<_>>());
         let held = sqlx::query(
-            "SELECT repository, package, validator, versions, skipped FROM packages \
+            "SELECT repository, package, versions, skipped FROM packages \
              WHERE package IN (SELECT value FROM json_each(?1))",
         )
         .bind(names.as_str())
@@ -73,7 +73,7 @@ impl Sqlite {
 }
 
 async fn held(connection: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
-    let query = "SELECT repository, package, validator, versions, skipped FROM packages \
+    let query = "SELECT repository, package, versions, skipped FROM packages \
                  ORDER BY repository, package";
     let mut stream = sqlx::query(query).fetch(connection);
     let mut held: Vec<Held> = Vec::new();
@@ -107,9 +107,8 @@ fn held_row(row: &SqliteRow, repository: RepositoryName) -> Result<Held, Fault> 
     Ok(Held {
         repository,
         package: rows::package(row, 1)?,
-        validator: row.try_get(2)?,
-        versions: row.try_get(3)?,
-        skipped: row.try_get(4)?,
+        versions: row.try_get(2)?,
+        skipped: row.try_get(3)?,
     })
 }
 

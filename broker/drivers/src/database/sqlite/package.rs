@@ -1,6 +1,9 @@
 //! Packages: the port's methods, and reading them.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use package_broker_core::{
     domain::{
         metadata::{Channel, PackageVersions},
@@ -51,6 +54,15 @@ impl PackageStore for Sqlite {
             .map_err(self.explain("write packages"))
     }
 
+    async fn validators(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, DatabaseError> {
+        self.read_validators(repository)
+            .await
+            .map_err(self.explain("read what sources said of packages"))
+    }
+
     async fn revisions(&self) -> Result<Revisions, DatabaseError> {
         self.read_revisions()
             .await
@@ -91,6 +103,21 @@ impl Sqlite {
             return Ok(None);
         };
         Ok(Some(content::decode(repository, package, content).await?))
+    }
+
+    async fn read_validators(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, Fault> {
+        let query = "SELECT package, validator FROM packages WHERE repository = ?1 AND validator IS NOT NULL";
+        let mut found = sqlx::query(query)
+            .bind(repository.as_str())
+            .fetch(&self.readers);
+        let mut validators = HashMap::new();
+        while let Some(row) = found.try_next().await? {
+            validators.insert(rows::package(&row, 0)?, row.try_get(1)?);
+        }
+        Ok(validators)
     }
 
     async fn read_document(

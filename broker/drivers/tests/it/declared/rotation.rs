@@ -126,7 +126,7 @@ async fn every_row_goes_to_the_first_key_and_the_others_may_go() {
         let before = generations(place.database.declared().await.unwrap());
         assert_eq!(rows(&place, &new).await, [1, 1, 3]);
 
-        let rotation = service.rotate().await.unwrap();
+        let rotation = service.rotate(|_| ()).await.unwrap();
         assert_eq!((rotation.resealed, rotation.standing), (4, 1));
         assert_eq!((rotation.left, rotation.problems), (0, vec![]));
         let uses = service.keys_in_use().await.unwrap();
@@ -137,7 +137,7 @@ async fn every_row_goes_to_the_first_key_and_the_others_may_go() {
         assert_eq!(after, before, "nothing was declared");
 
         let revisions = place.database.revisions().await.unwrap();
-        let again = service.rotate().await.unwrap();
+        let again = service.rotate(|_| ()).await.unwrap();
         assert_eq!((again.resealed, again.standing), (0, 5));
         assert_eq!(place.database.revisions().await.unwrap(), revisions);
 
@@ -170,7 +170,7 @@ async fn interrupted_at_any_row_it_is_taken_up() {
                         }
                     })
                 });
-                let stopped = over(store, &keys).rotate().await;
+                let stopped = over(store, &keys).rotate(|_| ()).await;
                 assert!(
                     matches!(stopped, Err(DeclareError::Database(_))),
                     "{stopped:?}"
@@ -181,7 +181,7 @@ async fn interrupted_at_any_row_it_is_taken_up() {
                 let loaded = service.load().await.unwrap();
                 assert_eq!(passwords(&loaded), expected(&all));
 
-                let rotation = service.rotate().await.unwrap();
+                let rotation = service.rotate(|_| ()).await.unwrap();
                 assert_eq!((rotation.resealed, rotation.standing), (ROWS - done, done));
                 assert_eq!(rows(&place, &keys).await[..2], [ROWS, 0]);
                 let loaded = service.load().await.unwrap();
@@ -211,11 +211,11 @@ async fn a_rotation_that_just_ends_is_taken_up() {
             })
         });
         let rotating = over(store, &new);
-        let rotating = tokio::spawn(async move { rotating.rotate().await.map(drop) });
+        let rotating = tokio::spawn(async move { rotating.rotate(|_| ()).await.map(drop) });
         reached.recv().await.unwrap();
         rotating.abort();
         assert!(rotating.await.unwrap_err().is_cancelled());
-        let rotation = place.service(&new).rotate().await.unwrap();
+        let rotation = place.service(&new).rotate(|_| ()).await.unwrap();
         assert_eq!((rotation.resealed, rotation.standing), (2, 1));
     }
 }
@@ -244,7 +244,7 @@ async fn credentials_that_change_meanwhile_are_never_written_over() {
             })
         });
         let service = over(store, &new);
-        let rotation = service.rotate().await.unwrap();
+        let rotation = service.rotate(|_| ()).await.unwrap();
         all = vec![team("team0", "change 3"), team("team2", "change 2")];
         let loaded = service.load().await.unwrap();
         assert_eq!(passwords(&loaded), expected(&all));
@@ -268,9 +268,9 @@ async fn a_row_that_never_stands_still_is_left_and_told() {
                 Trouble::None
             })
         });
-        let rotation = over(store, &new).rotate().await.unwrap();
+        let rotation = over(store, &new).rotate(|_| ()).await.unwrap();
         assert_eq!((rotation.resealed, rotation.left), (0, 1));
-        let rotation = place.service(&new).rotate().await.unwrap();
+        let rotation = place.service(&new).rotate(|_| ()).await.unwrap();
         assert_eq!((rotation.resealed, rotation.left), (1, 0));
     }
 }
@@ -303,7 +303,7 @@ async fn everything_at_once_loses_nothing() {
             let service = place.service(&new);
             async move {
                 for _ in 0..12 {
-                    let rotation = service.rotate().await.unwrap();
+                    let rotation = service.rotate(|_| ()).await.unwrap();
                     assert_eq!(rotation.problems, []);
                     assert_eq!(service.load().await.unwrap().problems, []);
                 }
@@ -319,7 +319,7 @@ async fn everything_at_once_loses_nothing() {
         }
         let service = place.service(&new);
         assert_eq!(passwords(&service.load().await.unwrap()), expected(&all));
-        service.rotate().await.unwrap();
+        service.rotate(|_| ()).await.unwrap();
         assert_eq!(rows(&place, &new).await, [ROWS, 0]);
         assert_eq!(passwords(&service.load().await.unwrap()), expected(&all));
     }
@@ -334,7 +334,7 @@ async fn two_rotations_at_once_do_the_work_once() {
         place.service(&old).declare(&all).await.unwrap();
         let new = old.with_new_primary().unwrap();
         let (one, other) = (place.service(&new), place.service(&new));
-        let (one, other) = tokio::join!(one.rotate(), other.rotate());
+        let (one, other) = tokio::join!(one.rotate(|_| ()), other.rotate(|_| ()));
         let (one, other) = (one.unwrap(), other.unwrap());
         assert_eq!(one.resealed + other.resealed, ROWS);
         assert_eq!((one.left, other.left), (0, 0));
@@ -356,7 +356,7 @@ async fn rotations_to_different_keys_end() {
         let reversed = KeyRing::parse(&lines.join("\n")).unwrap();
         place.service(&old).declare(&all).await.unwrap();
         let (one, other) = (place.service(&new), place.service(&reversed));
-        let (one, other) = tokio::join!(one.rotate(), other.rotate());
+        let (one, other) = tokio::join!(one.rotate(|_| ()), other.rotate(|_| ()));
         assert_eq!(
             (one.unwrap().problems, other.unwrap().problems),
             (vec![], vec![])

@@ -36,7 +36,7 @@ async fn the_disk_never_has_it_in_clear() {
         let service = place.service(&old);
         service.declare(&[team("team", MARKER)]).await.unwrap();
         let new = old.with_new_primary().unwrap();
-        let rotation = place.service(&new).rotate().await.unwrap();
+        let rotation = place.service(&new).rotate(|_| ()).await.unwrap();
         assert_eq!(rotation.resealed, 1);
         let dump = place.dump();
         assert!(!shows_marker(&dump));
@@ -78,7 +78,7 @@ async fn nothing_that_is_shown_or_logged_has_it() {
         shown.push(format!("{:?}", service.load().await.unwrap()));
         let new = old.with_new_primary().unwrap();
         let after = place.service(&new);
-        shown.push(format!("{:?} {new:?}", after.rotate().await.unwrap()));
+        shown.push(format!("{:?} {new:?}", after.rotate(|_| ()).await.unwrap()));
         shown.push(format!("{:?}", after.keys_in_use().await.unwrap()));
         let loaded = service.load().await.unwrap();
         assert_eq!(loaded.problems.len(), 2);

@@ -163,7 +163,7 @@ async fn a_lost_key_takes_down_only_what_it_sealed() {
         );
         assert!(told.contains("put that key back into the ring, or set the credentials again"));
 
-        let rotation = service.rotate().await.unwrap();
+        let rotation = service.rotate(|_| ()).await.unwrap();
         assert_eq!((rotation.resealed, rotation.standing), (0, 1));
         assert_eq!(rotation.problems, loaded.problems);
         let uses = service.keys_in_use().await.unwrap();

@@ -1,7 +1,7 @@
 //! Repositories made with the real `git`, and a source that reads them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt::Write as _,
     io::{Cursor, Read as _},
     path::{Path, PathBuf},
@@ -378,6 +378,13 @@ impl PackageStore for Store {
             action: "write",
             problem: "it is read only".to_owned(),
         })
+    }
+
+    async fn validators(
+        &self,
+        _: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, DatabaseError> {
+        Ok(HashMap::new())
     }
 
     async fn revisions(&self) -> Result<Revisions, DatabaseError> {

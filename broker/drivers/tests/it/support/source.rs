@@ -1,7 +1,7 @@
 //! What a source needs around it: a repository, a network, a place for archives, and what is known already.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -171,6 +171,13 @@ impl PackageStore for NoPackages {
 
     async fn apply(&self, _: &Changes, _: Stamp) -> Result<Applied, DatabaseError> {
         Err(read_only())
+    }
+
+    async fn validators(
+        &self,
+        _: &RepositoryName,
+    ) -> Result<HashMap<PackageName, String>, DatabaseError> {
+        Ok(HashMap::new())
     }
 
     async fn revisions(&self) -> Result<Revisions, DatabaseError> {

@@ -13,7 +13,7 @@ use package_broker_core::{
         names::PackageName,
     },
     ports::storage::{Link, Linked, StorageError},
-    services::{dist::DistError, token::Grant},
+    services::token::Grant,
 };
 
 use super::super::{App, audit::Access, error::Problem, route::decoded};
@@ -60,14 +60,16 @@ pub(in super::super) async fn dist(
     access.repository = Some(archive.repository.clone());
     let body = match *method {
         Method::HEAD => blob.body,
-        _ => begun(blob.body).await?,
+        _ => begun(blob.body)
+            .await
+            .map_err(|error| app.broker.dists.no_storage(&error))?,
     };
     Ok(answer(&archive, blob.size, body))
 }
 
 /// The same bytes, of which the first are there already: they are sent with the head. What fails until then is answered with
 /// an error, and a balancer may ask another replica; after the head it could only break off.
-async fn begun(mut body: Archived) -> Result<Archived, DistError> {
+async fn begun(mut body: Archived) -> Result<Archived, StorageError> {
     let first = body.try_next().await?;
     Ok(stream::iter(first.map(Ok)).chain(body).boxed())
 }
@@ -152,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn what_fails_before_the_first_bytes_is_an_answer_of_its_own() {
         let failed = begun(archived(vec![Err(lost()), Ok("a")])).await;
-        assert!(matches!(failed.err(), Some(DistError::Unavailable(_))));
+        assert!(failed.is_err());
     }
 
     #[tokio::test]

@@ -33,6 +33,44 @@ fn unready(replica: &Broker) {
     });
 }
 
+/// How a database is away.
+#[derive(Clone, Copy, Debug)]
+enum Outage {
+    /// The way to it is.
+    Way(Way),
+    /// Its administrator stopped it.
+    Stopped,
+    /// It is silent, with its connections open (SIGSTOP).
+    Paused,
+}
+
+impl Outage {
+    const ALL: [Self; 4] = [
+        Self::Way(Way::Cut),
+        Self::Way(Way::Blocked),
+        Self::Stopped,
+        Self::Paused,
+    ];
+
+    fn begin(self, installation: &Installation, gateway: &Gateway) {
+        let postgres = &installation.postgres;
+        match self {
+            Self::Way(way) => gateway.set(way),
+            Self::Stopped => postgres.stop().unwrap(),
+            Self::Paused => postgres.pause().unwrap(),
+        }
+    }
+
+    fn end(self, installation: &Installation, gateway: &Gateway) {
+        let postgres = &installation.postgres;
+        match self {
+            Self::Way(_) => gateway.set(Way::Open),
+            Self::Stopped => postgres.run().unwrap(),
+            Self::Paused => postgres.resume().unwrap(),
+        }
+    }
+}
+
 /// An installation whose way to its database is a gateway.
 fn installation() -> (Installation, Gateway) {
     let postgres = Arc::new(Postgres::start().unwrap());
@@ -61,9 +99,9 @@ fn memory_is_served_for_a_time_then_503_until_the_database_is_back() {
         assert_eq!(ask(replica, "all", &archive).status, 200);
     }
     let paths = ["/packages.json", DOCUMENT, "/list.json", &archive];
-    for way in [Way::Cut, Way::Blocked] {
+    for outage in Outage::ALL {
         let ((), told) = under_load(&replicas, &paths, &[503], || {
-            gateway.set(way);
+            outage.begin(&installation, &gateway);
             for replica in &replicas {
                 until(replica, "all", DOCUMENT, 503);
                 unready(replica);
@@ -74,13 +112,14 @@ fn memory_is_served_for_a_time_then_503_until_the_database_is_back() {
                 // Nobody can tell who asks, so nobody is told that it is not there.
                 assert_eq!(ask(replica, "all", "/p2/acme/unknown.json").status, 503);
             }
-            gateway.set(Way::Open);
+            outage.end(&installation, &gateway);
             for replica in &replicas {
                 until(replica, "all", DOCUMENT, 200);
                 ready(replica);
             }
         });
-        assert!(count(&told, DOCUMENT, 200) > 0 && count(&told, DOCUMENT, 503) > 0);
+        let both = count(&told, DOCUMENT, 200) > 0 && count(&told, DOCUMENT, 503) > 0;
+        assert!(both, "{outage:?}: {told:?}");
     }
     // What is withdrawn while a replica cannot know is withdrawn there when it can.
     gateway.set(Way::Cut);

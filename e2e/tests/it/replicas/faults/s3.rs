@@ -11,6 +11,7 @@ use super::super::gateway::{Gateway, Way};
 use super::super::installation::Installation;
 use super::super::serving::{URL, ask, ready, with_upstream};
 use super::load::under_load;
+use crate::support::metrics::Metrics;
 use crate::support::registry::{archive_in, expanded};
 use crate::support::upstream::{Upstream, archive};
 use crate::support::{assert_problem, eventually, json as json_of};
@@ -106,8 +107,11 @@ fn archives_wait_for_the_bucket_and_nothing_else_does() {
 fn archives_wait_for_a_bucket_that_fails() {
     let far = Far::with_archives_of(1_000);
     under_load(&far.replicas, &METADATA, &[], || {
+        let failures = || Metrics::read_of(&far.replicas[1]).of("storage_failures_total");
+        assert_eq!(failures(), 0);
         far.installation.s3.fail(&["*"]);
         far.neither_can_be_had();
+        assert_eq!(failures(), 2);
         far.installation.s3.fail(&[]);
         far.both_can_be_had_again();
     });

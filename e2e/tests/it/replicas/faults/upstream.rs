@@ -2,12 +2,60 @@
 
 use std::time::Duration;
 
+use package_broker_e2e::http::{Delivery, Request, Response};
+
 use super::super::installation::{Installation, report};
 use super::super::serving::{URL, ask, ready, with_upstream};
 use super::load::under_load;
 use crate::support::json as json_of;
 use crate::support::registry::{archive_in, expanded};
-use crate::support::upstream::{Upstream, archive};
+use crate::support::upstream::{Upstream, archive, archive_path};
+
+/// What an upstream sends in place of an archive, and what a client is told then.
+type Delivered = (&'static str, fn(&Request, Response) -> Response, u16);
+
+const DELIVERIES: [Delivered; 6] = [
+    (
+        "other bytes",
+        |_, _| {
+            let other = archive("acme/kit", "6.6.6", 100_000);
+            Response::new(200, "application/zip", other)
+        },
+        424,
+    ),
+    (
+        "fewer bytes than it says",
+        |_, right| right.delivered(Delivery::Cut(1_000)),
+        503,
+    ),
+    (
+        "fewer bytes than there are",
+        |_, right| Response::new(200, "application/zip", &right.body[..1_000]),
+        424,
+    ),
+    (
+        "fewer bytes, and does not say how many",
+        |_, right| {
+            let part = Response::new(200, "application/zip", &right.body[..1_000]);
+            part.delivered(Delivery::Unannounced)
+        },
+        424,
+    ),
+    (
+        "back to where it was asked",
+        |request, _| redirect(&request.path),
+        503,
+    ),
+    (
+        "ever further",
+        |request, _| redirect(&format!("{}x", request.path)),
+        503,
+    ),
+];
+
+fn redirect(to: &str) -> Response {
+    Response::new(302, "text/plain", "over there").with_header("Location", to)
+}
 
 #[test]
 fn what_is_there_goes_on_without_its_source() {
@@ -33,13 +81,16 @@ fn what_is_there_goes_on_without_its_source() {
         "/p2/acme/kit.json",
         &warm,
     ];
+    let place = archive_path("acme/kit", "1.0.0");
     under_load(&replicas, &paths, &[], || {
-        let other = archive("acme/kit", "6.6.6", 100_000);
-        upstream.replace_archive("acme/kit", "1.0.0", &other);
-        for replica in &replicas {
-            let answer = ask(replica, "all", &bad);
-            assert_eq!(answer.status, 424, "{}", answer.text());
+        for (what, delivered, status) in DELIVERIES {
+            upstream.disturb(&place, move |request, right| delivered(request, right));
+            for replica in &replicas {
+                let answer = ask(replica, "all", &bad);
+                assert_eq!(answer.status, status, "{what}: {}", answer.text());
+            }
         }
+        upstream.mend(&place);
         upstream.fail("/", 500);
         upstream.delay(Duration::from_millis(300));
         let failed = installation.run(&["sync", "team"]);

@@ -63,7 +63,6 @@ pub(crate) async fn a_package_is_replaced_whole(database: &dyn Database) {
     let held = Held {
         repository: team.clone(),
         package: lib.clone(),
-        validator: Some(r#"acme/lib ["1.0", "dev-main"]"#.to_owned()),
         versions: 2,
         skipped: 3,
     };
@@ -73,6 +72,11 @@ pub(crate) async fn a_package_is_replaced_whole(database: &dyn Database) {
     );
     let found = database.versions(&team, &lib).await.unwrap();
     assert_eq!(found, Some(versions_of("acme/lib", &["1.0", "dev-main"])));
+    let validator = r#"acme/lib ["1.0", "dev-main"]"#.to_owned();
+    let validators = database.validators(&team).await.unwrap();
+    assert_eq!(validators, [(lib.clone(), validator)].into());
+    let others = database.validators(&repository("other")).await.unwrap();
+    assert!(others.is_empty());
 
     let mut second = put("team", "acme/lib", &["2.0"]);
     second.validator = None;
@@ -85,8 +89,8 @@ pub(crate) async fn a_package_is_replaced_whole(database: &dyn Database) {
         1,
     )
     .await;
+    assert!(database.validators(&team).await.unwrap().is_empty());
     let held = Held {
-        validator: None,
         versions: 1,
         skipped: 0,
         ..held

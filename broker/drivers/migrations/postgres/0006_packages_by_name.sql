@@ -1,0 +1,2 @@
+-- Whoever follows what others change looks for the repositories that have a package.
+CREATE INDEX packages_by_name ON packages (package);
