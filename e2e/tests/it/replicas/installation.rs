@@ -179,6 +179,16 @@ impl Installation {
         keys.iter().map(|key| bucket.join(key)).collect()
     }
 
+    /// The parts of uploads that are not finished, which the S3 server keeps beside its buckets.
+    pub(crate) fn uploads(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.s3.root()).unwrap();
+        let is_part = |name: &OsStr| name.to_string_lossy().starts_with(".upload_id-");
+        let parts = entries
+            .map(|entry| entry.unwrap())
+            .filter(|entry| is_part(&entry.file_name()));
+        parts.map(|entry| entry.path()).collect()
+    }
+
     /// Where `apply` put the credentials of tokens that it made.
     pub(crate) fn auth_json(&self, token: &str) -> PathBuf {
         self.path(Self::COMMAND)

@@ -17,8 +17,14 @@ const SUITES: [&str; 7] = [
     "malformed::",
     "routes::",
 ];
-/// What of them is about the embedded drivers' own files, or about `run`.
-const EMBEDDED: [&str; 0] = [];
+/// What of them counts the records of a single process, where here each command makes its own.
+const EMBEDDED: [&str; 5] = [
+    "audit::accesses::the_log_is_switched_off_and_on_by_manifests",
+    "audit::changes::",
+    "audit::lost::",
+    "audit::options_choose_records",
+    "audit::who_installed_what_is_told_while_it_runs",
+];
 
 const PATIENCE: Duration = Duration::from_mins(15);
 

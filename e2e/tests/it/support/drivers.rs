@@ -12,7 +12,7 @@ use crate::replicas::installation::Installation;
 
 /// Whether this program tests replicas on servers where else it tests one process on the embedded drivers: the suites of
 /// the protocol hold for both ([`replicas::suites`](crate::replicas)).
-pub(crate) const ON_SERVERS: &str = "PACKAGE_BROKER_TESTS_ON_SERVERS";
+pub(crate) const ON_SERVERS: &str = "E2E_ON_SERVERS";
 
 /// Servers for one test, where it is tested on servers.
 pub(crate) fn servers() -> Option<Installation> {

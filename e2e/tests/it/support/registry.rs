@@ -158,7 +158,10 @@ impl Registry {
 
     /// Archives in its storage that are being written, or were when it was killed.
     pub(crate) fn staged(&self) -> Vec<PathBuf> {
-        files_in(&self.data().join("storage/staging"))
+        match &self.servers {
+            Some(servers) => servers.uploads(),
+            None => files_in(&self.data().join("storage/staging")),
+        }
     }
 
     /// The manifest file.
@@ -187,7 +190,10 @@ impl Registry {
     /// Starts it again on what it stored, after it ended.
     pub(crate) fn start_again(&mut self) {
         self.broker = match &self.servers {
-            Some(servers) => servers.serve(Installation::COMMAND),
+            Some(servers) => {
+                declare(servers, &self.manifests, URL);
+                servers.serve(Installation::COMMAND)
+            }
             None => Broker::start_with(&self.file(), &self.data(), self.arguments).unwrap(),
         };
     }

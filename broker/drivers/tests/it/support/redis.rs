@@ -4,11 +4,13 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use package_broker_e2e::cache::Cache;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -16,6 +18,9 @@ use super::tls::Authority;
 
 /// How long anything of a server may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Debian's.
+const PROGRAM: &str = "redis-server";
 
 /// Stands for the port at which the nodes of a cluster reach each other, chosen when the server starts.
 const BUS: &str = "BUS_PORT";
@@ -32,6 +37,7 @@ pub(crate) struct RedisServer {
     mode: Mode,
     /// Sent before each of our own commands.
     password: Option<String>,
+    program: PathBuf,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,17 @@ impl RedisServer {
     /// A server for everybody.
     pub(crate) fn start() -> Self {
         Self::with("")
+    }
+
+    /// A server of the oldest release that is supported.
+    pub(crate) fn oldest() -> Self {
+        let program = Cache::from_environment().unwrap().oldest_redis();
+        assert!(
+            program.is_file(),
+            "no {}: `cargo xtask test --setup-only`",
+            program.display()
+        );
+        Self::launch_in(TempDir::new().unwrap(), "", Mode::Plain, None, program)
     }
 
     /// A server with further lines of configuration.
@@ -80,7 +97,7 @@ impl RedisServer {
             "tls-cert-file {at}/tls.crt\ntls-key-file {at}/tls.key\ntls-ca-cert-file {at}/ca.crt\n\
              tls-auth-clients no\n"
         );
-        Self::launch_in(directory, &config, Mode::Tls, None)
+        Self::launch_in(directory, &config, Mode::Tls, None, PROGRAM.into())
     }
 
     /// A Sentinel alone, with a password of its own, that watches `master` as "main".
@@ -118,15 +135,27 @@ impl RedisServer {
     }
 
     fn launch(config: &str, mode: Mode, password: Option<&str>) -> Self {
-        Self::launch_in(TempDir::new().unwrap(), config, mode, password)
+        Self::launch_in(
+            TempDir::new().unwrap(),
+            config,
+            mode,
+            password,
+            PROGRAM.into(),
+        )
     }
 
-    fn launch_in(directory: TempDir, config: &str, mode: Mode, password: Option<&str>) -> Self {
+    fn launch_in(
+        directory: TempDir,
+        config: &str,
+        mode: Mode,
+        password: Option<&str>,
+        program: PathBuf,
+    ) -> Self {
         // Another process may take a port before the server does.
         for _ in 0..5 {
             let (port, bus) = (free_port(), free_port());
             let config = config.replace(BUS, &bus.to_string());
-            let mut child = spawn(&directory, port, &config, mode);
+            let mut child = spawn(&program, &directory, port, &config, mode);
             if up(&mut child, &directory) {
                 return Self {
                     child,
@@ -136,6 +165,7 @@ impl RedisServer {
                     config,
                     mode,
                     password: password.map(str::to_owned),
+                    program,
                 };
             }
         }
@@ -151,7 +181,13 @@ impl RedisServer {
     /// Starts it again after [`stop`](Self::stop), with nothing in it.
     pub(crate) fn restart_empty(&mut self) {
         self.stop();
-        self.child = spawn(&self.directory, self.port, &self.config, self.mode);
+        self.child = spawn(
+            &self.program,
+            &self.directory,
+            self.port,
+            &self.config,
+            self.mode,
+        );
         assert!(
             up(&mut self.child, &self.directory),
             "{}",
@@ -220,7 +256,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn spawn(directory: &TempDir, port: u16, config: &str, mode: Mode) -> Child {
+fn spawn(program: &Path, directory: &TempDir, port: u16, config: &str, mode: Mode) -> Child {
     let at = directory.path();
     let listen = match mode {
         Mode::Tls => format!("port 0\ntls-port {port}\n"),
@@ -236,7 +272,7 @@ fn spawn(directory: &TempDir, port: u16, config: &str, mode: Mode) -> Child {
         at.display()
     );
     fs::write(at.join("config"), text).unwrap();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(program);
     command.arg(at.join("config"));
     if mode == Mode::Sentinel {
         command.arg("--sentinel");

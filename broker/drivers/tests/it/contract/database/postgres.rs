@@ -33,7 +33,11 @@ fn empty() -> (Options, Arc<Server>) {
 }
 
 pub(super) async fn temporary() -> Temporary {
-    let (options, server) = empty();
+    temporary_on(Server::shared().unwrap()).await
+}
+
+async fn temporary_on(server: Arc<Server>) -> Temporary {
+    let options = Options::parse(&server.database().unwrap(), None).unwrap();
     Postgres::migrate(&options).await.unwrap();
     Temporary {
         database: Postgres::open(&options).await.unwrap(),
@@ -42,6 +46,36 @@ pub(super) async fn temporary() -> Temporary {
 }
 
 every_promise!(*temporary().await);
+
+mod release_16 {
+    use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+    use package_broker_e2e::{cache::Cache, postgres::Postgres as Server};
+
+    use super::{super::*, Temporary, promises, temporary_on};
+
+    /// A database on a server that lasts as long as anybody needs it.
+    async fn temporary() -> Temporary {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let server = {
+            let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.upgrade().unwrap_or_else(|| {
+                let (release, programs) = Cache::from_environment().unwrap().postgres_16();
+                assert!(
+                    release.is_dir(),
+                    "no {}: `cargo xtask test --setup-only`",
+                    release.display()
+                );
+                let server = Arc::new(Server::start_of(&release, programs).unwrap());
+                *shared = Arc::downgrade(&server);
+                server
+            })
+        };
+        temporary_on(server).await
+    }
+
+    every_promise!(*temporary().await);
+}
 
 #[tokio::test]
 async fn everything_survives_a_restart() {
