@@ -33,7 +33,6 @@ pub struct Postgres {
     server: Mutex<Option<ChildGroup>>,
     databases: AtomicU32,
     /// Holds its programs, if they are its own.
-    #[expect(dead_code, reason = "it lasts as long as the server")]
     copied: Option<TempDir>,
 }
 

@@ -173,11 +173,20 @@ fn memory(broker: &Broker, path: &str, authorization: &str) -> Result<Row> {
 
 /// The resident memory of a process, in bytes.
 pub(super) fn resident(process: u32) -> Result<u64> {
+    in_status(process, "VmRSS:")
+}
+
+/// What of it are pages of files, its program's above all, which the system may drop.
+pub(super) fn of_files(process: u32) -> Result<u64> {
+    in_status(process, "RssFile:")
+}
+
+fn in_status(process: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
+        .find_map(|line| line.strip_prefix(field))
+        .with_context(|| format!("no {field}"))?;
     let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kibibytes * 1024)
 }

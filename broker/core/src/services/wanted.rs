@@ -3,7 +3,7 @@
 use crate::{
     domain::{
         archive::{ArchiveDefect, ArchiveFormat, ArchiveKey, is_hex, url_segment},
-        metadata::{Channel, PackageVersions, Version},
+        metadata::{Channel, PackageVersions, Version, links::Dist},
     },
     ports::source::{Received, SourceError, WantedArchive},
 };
@@ -15,17 +15,17 @@ pub(super) fn choose(
     format: ArchiveFormat,
 ) -> Option<WantedArchive> {
     let at_address = |version: &&Version| url_segment(version.normalized().as_str()) == key.version;
-    let mut found: Vec<(&Version, String, Option<String>)> = Vec::new();
+    let mut found: Vec<(&Version, String, Option<&str>)> = Vec::new();
     for version in content.versions.iter().filter(at_address) {
         if let Some(dist) = version.dist().filter(|dist| dist.format() == Some(format)) {
-            found.push((version, dist.segment(), dist.reference));
+            found.push((version, dist.segment(), dist.reference.as_deref()));
         }
     }
     let exact = found
         .iter()
         .find(|(_, segment, _)| *segment == key.reference);
     let (version, reference) = if let Some((version, _, reference)) = exact {
-        ((*version).clone(), reference.clone())
+        ((*version).clone(), reference.map(str::to_owned))
     } else {
         let commit = is_hex(&key.reference) && key.reference.len() >= 40;
         let (branch, ..) = found
@@ -49,7 +49,7 @@ pub(super) fn verify(received: Received, wanted: &WantedArchive) -> Result<Recei
         .map_err(SourceError::Defective)?;
     let dist = wanted.version.dist();
     let own = dist.filter(|dist| dist.reference == wanted.reference);
-    if let Some(expected) = own.as_ref().and_then(|dist| dist.checksum())
+    if let Some(expected) = own.and_then(Dist::checksum)
         && !expected.eq_ignore_ascii_case(&received.sha1)
     {
         let (expected, found) = (expected.to_owned(), received.sha1);

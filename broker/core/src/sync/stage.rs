@@ -206,7 +206,7 @@ fn vouch(
     before: Option<&PackageVersions>,
     now: Timestamp,
 ) {
-    let seen: HashMap<(&str, Option<String>), &Raw> = before
+    let seen: HashMap<(&str, Option<&str>), &Raw> = before
         .into_iter()
         .flat_map(|before| &before.versions)
         .filter_map(|version| Some((identity(version), version.fields().get("published-time")?)))
@@ -221,10 +221,10 @@ fn vouch(
         let time = seen
             .get(&identity(version))
             .map_or_else(|| now.clone(), |&time| time.clone());
-        version.fields_mut().set("published-time", time);
+        version.set_published_time(time);
     }
 }
 
-fn identity(version: &Version) -> (&str, Option<String>) {
+fn identity(version: &Version) -> (&str, Option<&str>) {
     (version.normalized().as_str(), version.reference())
 }

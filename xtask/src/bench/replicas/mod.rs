@@ -10,7 +10,7 @@ use package_broker_e2e::manifests::Manifests;
 pub(super) use self::archive::{cold, stored};
 pub(super) use self::start::start;
 pub(super) use self::sync::{first as sync, git, unchanged};
-use super::archive::resident;
+use super::archive::{of_files, resident};
 use super::documents::{Loaded, against_nginx, authorization, loaded, manifests};
 use super::load::{Load, script};
 use super::nginx::Nginx;
@@ -21,6 +21,10 @@ use super::{Bench, corpus};
 const PACKAGES: usize = 10_000;
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}
 
 pub(super) fn manifests_of(upstream: &Nginx) -> Manifests {
     manifests(&upstream.url())
@@ -81,9 +85,12 @@ pub(super) fn documents(bench: &Bench) -> Result<Vec<Row>> {
     }
     rows.push(Row {
         work: "memory of a replica, 10 000 packages, after that",
-        ours: "resident".to_owned(),
+        ours: format!(
+            "resident, {:.0} MiB of files among it",
+            mebibytes(of_files(replica.id())?)
+        ),
         against: "-".to_owned(),
-        figure: resident(replica.id())? as f64 / 1_048_576.0,
+        figure: mebibytes(resident(replica.id())?),
         unit: "MiB",
         reach: Reach::AtMost(64.0),
     });

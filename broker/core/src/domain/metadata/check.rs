@@ -38,11 +38,18 @@ const DROPPED: [&str; 10] = [
 /// The longest version text; Composer's own are below 100.
 const MAX_VERSION_LENGTH: usize = 250;
 
-/// Returns the normalised version and the fields to keep.
-pub(super) fn check(
-    package: &PackageName,
-    mut fields: Fields,
-) -> Result<(NormalizedVersion, Fields), Skipped> {
+/// What is known of a version that passed.
+pub(super) struct Checked {
+    pub(super) normalized: NormalizedVersion,
+    /// The fields to keep.
+    pub(super) fields: Fields,
+    /// What two of them mean.
+    pub(super) dist: Option<Dist>,
+    pub(super) source: Option<SourceRef>,
+}
+
+/// Checks and cleans the fields of a version.
+pub(super) fn check(package: &PackageName, mut fields: Fields) -> Result<Checked, Skipped> {
     let pretty = pretty_version(&fields)?;
     let skip = |reason: String| Skipped::new(pretty.clone(), reason);
     let normalized = version::normalize(&pretty).map_err(|error| skip(error.to_string()))?;
@@ -52,10 +59,15 @@ pub(super) fn check(
     for key in LINKS {
         check_link(key, &mut fields).map_err(skip)?;
     }
-    check_source(&mut fields).map_err(skip)?;
-    check_dist(&mut fields).map_err(skip)?;
+    let source = check_source(&mut fields).map_err(skip)?;
+    let dist = check_dist(&mut fields).map_err(skip)?;
     check_shapes(&mut fields).map_err(skip)?;
-    Ok((normalized, fields))
+    Ok(Checked {
+        normalized,
+        fields,
+        dist,
+        source,
+    })
 }
 
 fn pretty_version(fields: &Fields) -> Result<String, Skipped> {
@@ -156,27 +168,27 @@ fn check_link(key: &str, fields: &mut Fields) -> Result<(), String> {
     Ok(())
 }
 
-fn check_source(fields: &mut Fields) -> Result<(), String> {
+fn check_source(fields: &mut Fields) -> Result<Option<SourceRef>, String> {
     let Some(raw) = fields.get("source") else {
-        return Ok(());
+        return Ok(None);
     };
     if raw.is_nothing() {
         fields.remove("source");
-        return Ok(());
+        return Ok(None);
     }
     match raw.read::<SourceRef>() {
-        Some(source) if !source.url.is_empty() && !source.reference.is_empty() => Ok(()),
+        Some(source) if !source.url.is_empty() && !source.reference.is_empty() => Ok(Some(source)),
         _ => Err("\"source\" lacks one of type, url and reference".to_owned()),
     }
 }
 
-fn check_dist(fields: &mut Fields) -> Result<(), String> {
+fn check_dist(fields: &mut Fields) -> Result<Option<Dist>, String> {
     let Some(raw) = fields.get("dist") else {
-        return Ok(());
+        return Ok(None);
     };
     if raw.is_nothing() {
         fields.remove("dist");
-        return Ok(());
+        return Ok(None);
     }
     let dist = raw
         .read::<Dist>()
@@ -191,7 +203,7 @@ fn check_dist(fields: &mut Fields) -> Result<(), String> {
             "\"dist.shasum\" is \"{sum}\", not 40 hexadecimal digits"
         ));
     }
-    Ok(())
+    Ok(Some(dist))
 }
 
 /// Keys whose shape some client trusts blindly.
@@ -255,7 +267,7 @@ mod tests {
         let package = PackageName::parse("acme/lib").unwrap();
         let fields = serde_json::from_str(text).unwrap();
         check(&package, fields)
-            .map(|(_, fields)| serde_json::to_string(&fields).unwrap())
+            .map(|checked| serde_json::to_string(&checked.fields).unwrap())
             .map_err(|skipped| skipped.reason)
     }
 

@@ -5,8 +5,8 @@ use std::{cmp::Reverse, collections::HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    check,
-    fields::Fields,
+    check::{self, Checked},
+    fields::{Fields, Raw},
     links::{Dist, SourceRef},
 };
 use crate::domain::{names::PackageName, skipped::Skipped, version::NormalizedVersion};
@@ -38,6 +38,9 @@ impl Channel {
 pub struct Version {
     normalized: NormalizedVersion,
     fields: Fields,
+    // What is in the fields, read once.
+    dist: Option<Dist>,
+    source: Option<SourceRef>,
 }
 
 impl Version {
@@ -46,8 +49,18 @@ impl Version {
     /// # Errors
     /// [`Skipped`] with the reason, if some client would stop over it (protocol A.3).
     pub fn check(package: &PackageName, fields: Fields) -> Result<Self, Skipped> {
-        let (normalized, fields) = check::check(package, fields)?;
-        Ok(Self { normalized, fields })
+        let Checked {
+            normalized,
+            fields,
+            dist,
+            source,
+        } = check::check(package, fields)?;
+        Ok(Self {
+            normalized,
+            fields,
+            dist,
+            source,
+        })
     }
 
     /// The normalised version.
@@ -67,9 +80,9 @@ impl Version {
         &self.fields
     }
 
-    /// For what the broker vouches for itself, such as `published-time`.
-    pub fn fields_mut(&mut self) -> &mut Fields {
-        &mut self.fields
+    /// Sets `published-time`, which the broker vouches for (protocol A.11).
+    pub fn set_published_time(&mut self, time: Raw) {
+        self.fields.set("published-time", time);
     }
 
     /// Which document it belongs to.
@@ -82,20 +95,19 @@ impl Version {
     }
 
     /// Its `dist`, if it has one.
-    pub fn dist(&self) -> Option<Dist> {
-        self.fields.read("dist")
+    pub fn dist(&self) -> Option<&Dist> {
+        self.dist.as_ref()
     }
 
     /// Its `source`, if it has one.
-    pub fn source(&self) -> Option<SourceRef> {
-        self.fields.read("source")
+    pub fn source(&self) -> Option<&SourceRef> {
+        self.source.as_ref()
     }
 
     /// What tells two contents of one version apart: the reference of `dist`, else of `source`.
-    pub fn reference(&self) -> Option<String> {
-        self.dist()
-            .and_then(|dist| dist.reference)
-            .or_else(|| self.source().map(|source| source.reference))
+    pub fn reference(&self) -> Option<&str> {
+        let of_dist = self.dist().and_then(|dist| dist.reference.as_deref());
+        of_dist.or_else(|| Some(self.source()?.reference.as_str()))
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 
 pub use self::tally::{MAX_STRANGERS, MAX_WAITING};
-use self::tally::{Noted, Tally};
+use self::tally::{Noted, PARTS, Tally};
 use crate::{
     domain::audit::{Action, Actor, Event, Record},
     ports::{
@@ -199,8 +199,21 @@ impl AuditService {
     pub async fn flush(&self) -> Result<(), DatabaseError> {
         let mut writer = self.writer.lock().await;
         self.write(&mut writer).await?;
-        writer.taken = self.tally.take();
-        self.write(&mut writer).await
+        for part in 0..PARTS {
+            let records = self.tally.take(part);
+            writer.taken.extend(records);
+            if writer.taken.len() >= BATCH {
+                self.write_taken(&mut writer).await?;
+            }
+        }
+        writer.taken.extend(self.tally.end_interval());
+        self.write_taken(&mut writer).await
+    }
+
+    /// Writes what was just taken, in the order of time.
+    async fn write_taken(&self, writer: &mut MutexGuard<'_, Writer>) -> Result<(), DatabaseError> {
+        writer.taken.sort_by_key(|record| record.last);
+        self.write(writer).await
     }
 
     /// Writes what was taken. Given up in between, it goes on with the same batch.

@@ -21,8 +21,9 @@ pub const MAX_WAITING: usize = 50_000;
 /// Of these, records of refused requests that name an address, in one interval. Beyond, one record stands for all other
 /// addresses: who has no token must not take the place of records of those who have.
 pub const MAX_STRANGERS: usize = 100;
-/// Locks: far more than threads that answer requests.
-const STRIPES: usize = 32;
+/// Parts with a lock each: far more than threads that answer requests. They are taken one by one, so that few records are
+/// on their way to the database at a time.
+pub(super) const PARTS: usize = 32;
 
 /// A record with the hash of its event.
 type Entry = (u64, Record);
@@ -30,7 +31,7 @@ type Stripe = HashTable<Entry>;
 
 /// Records that are not on their way to the database yet.
 pub(super) struct Tally {
-    stripes: [Mutex<Stripe>; STRIPES],
+    stripes: [Mutex<Stripe>; PARTS],
     hasher: DefaultHashBuilder,
     /// Records in the stripes.
     tallied: AtomicUsize,
@@ -110,7 +111,7 @@ impl Tally {
 
     fn stripe(&self, hash: u64) -> MutexGuard<'_, Stripe> {
         // Other bits than those that the table goes by.
-        let number = usize::try_from(hash >> 32).unwrap_or_default() % STRIPES;
+        let number = usize::try_from(hash >> 32).unwrap_or_default() % PARTS;
         lock(&self.stripes[number])
     }
 
@@ -125,25 +126,25 @@ impl Tally {
         lost.count += 1;
     }
 
-    /// Takes all records, in the order of time; the last of them says what was lost, if anything was. They count as
-    /// waiting until [`Tally::stored`].
-    pub(super) fn take(&self) -> Vec<Record> {
-        let mut records = Vec::new();
-        for stripe in &self.stripes {
-            records.extend(lock(stripe).drain().map(|(_, record)| record));
-        }
+    /// Takes the records of one of the [`PARTS`]. They count as waiting until [`Tally::stored`].
+    pub(super) fn take(&self, part: usize) -> Vec<Record> {
+        let mut stripe = lock(&self.stripes[part]);
+        let records: Vec<Record> = stripe.drain().map(|(_, record)| record).collect();
         self.tallied.fetch_sub(records.len(), Ordering::Relaxed);
-        self.strangers.store(0, Ordering::Relaxed);
-        records.sort_by_key(|record| record.last);
-        if let Some(lost) = lock(&self.lost).take() {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            records.push(Record {
-                first: lost.first,
-                count: lost.count,
-                ..Event::new(Actor::Broker, Action::AuditLost).record(lost.last)
-            });
-        }
         records
+    }
+
+    /// Begins a new interval, once all parts were taken. The record of what was lost in the one before, if anything was:
+    /// it counts as waiting as well.
+    pub(super) fn end_interval(&self) -> Option<Record> {
+        self.strangers.store(0, Ordering::Relaxed);
+        let lost = lock(&self.lost).take()?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Some(Record {
+            first: lost.first,
+            count: lost.count,
+            ..Event::new(Actor::Broker, Action::AuditLost).record(lost.last)
+        })
     }
 
     /// So many of the records that were taken need no room any more.
@@ -172,6 +173,14 @@ mod tests {
     use super::*;
     use crate::domain::audit::Outcome;
 
+    /// All records in the order of time, and what was lost.
+    fn take(tally: &Tally) -> Vec<Record> {
+        let mut records: Vec<_> = (0..PARTS).flat_map(|part| tally.take(part)).collect();
+        records.sort_by_key(|record| record.last);
+        records.extend(tally.end_interval());
+        records
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
@@ -199,14 +208,14 @@ mod tests {
         // Clocks step back, and threads pass each other.
         assert_eq!(tally.note(&read("ci", "a/b"), at(1)), Noted::Again);
         assert_eq!(tally.note(&read("me", "a/b"), at(3)), Noted::New(2));
-        let records = tally.take();
+        let records = take(&tally);
         let told: Vec<_> = records
             .iter()
             .map(|r| (&*r.actor, r.first, r.last, r.count))
             .collect();
         let expected = [("token/me", at(3), at(3), 1), ("token/ci", at(1), at(5), 3)];
         assert_eq!(told, expected);
-        assert_eq!((tally.take(), tally.waiting()), (vec![], 2));
+        assert_eq!((take(&tally), tally.waiting()), (vec![], 2));
         tally.stored(2);
         assert_eq!(tally.waiting(), 0);
     }
@@ -235,11 +244,11 @@ mod tests {
                 });
             }
             for _ in 0..20 {
-                records.extend(tally.take());
+                records.extend(take(&tally));
                 thread::yield_now();
             }
         });
-        records.extend(tally.take());
+        records.extend(take(&tally));
         let counted: u64 = records.iter().map(|record| record.count).sum();
         assert_eq!(counted, THREADS * ROUNDS);
         assert_eq!(tally.waiting(), records.len());
@@ -251,14 +260,14 @@ mod tests {
         for number in 0..MAX_WAITING {
             tally.note(&read("ci", &format!("a/p{number}")), at(1));
         }
-        let first = tally.take();
+        let first = take(&tally);
         assert_eq!(first.len(), MAX_WAITING);
         // They are in memory still.
         assert_eq!(tally.note(&read("ci", "a/p0"), at(2)), Noted::Lost);
         assert_eq!(tally.note(&read("ci", "a/p1"), at(7)), Noted::Lost);
         tally.stored(first.len());
         assert_eq!(tally.note(&read("ci", "a/p0"), at(8)), Noted::New(1));
-        let [kept, lost] = &tally.take()[..] else {
+        let [kept, lost] = &take(&tally)[..] else {
             panic!("two records")
         };
         assert_eq!(kept.subject.as_deref(), Some("a/p0"));
@@ -274,12 +283,12 @@ mod tests {
             tally.note(&refused(number), at(1));
         }
         assert_eq!(tally.waiting(), MAX_STRANGERS + 1);
-        let records = tally.take();
+        let records = take(&tally);
         let other = records.iter().find(|record| record.address.is_none());
         assert_eq!(other.unwrap().count, 10_000 - MAX_STRANGERS as u64);
         // The next interval has room for others.
         tally.stored(records.len());
         assert_eq!(tally.note(&refused(70_000), at(9)), Noted::New(1));
-        assert!(tally.take()[0].address.is_some());
+        assert!(take(&tally)[0].address.is_some());
     }
 }

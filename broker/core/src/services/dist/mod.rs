@@ -234,7 +234,7 @@ impl DistService {
         });
         let received = received.and_then(|received| verify(received, &wanted));
         let received = received.map_err(|error| self.explain(&key, error))?;
-        let promised = wanted.version.dist().and_then(|dist| dist.shasum);
+        let promised = wanted.version.dist().and_then(|dist| dist.shasum.clone());
         let archive = self.keep(repository, key, wanted.format, received).await?;
         if promised.as_ref() != Some(&archive.sha1) {
             // Only now is the checksum known that clients can verify.

@@ -132,7 +132,6 @@ impl Source for ArtifactSource {
             .dist()
             .filter(|dist| dist.reference == wanted.reference);
         let path = dist
-            .as_ref()
             .and_then(|dist| self.place.path_of_url(&dist.url))
             .ok_or_else(|| SourceError::Gone {
                 what: wanted.package.to_string(),

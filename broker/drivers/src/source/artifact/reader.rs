@@ -88,7 +88,8 @@ fn by_file(known: PackageVersions) -> HashMap<(String, String), Fields> {
     let versions = known.versions.into_iter();
     let keyed = versions.filter_map(|version| {
         let dist = version.dist()?;
-        Some(((dist.url, dist.reference?), version.fields().clone()))
+        let address = (dist.url.clone(), dist.reference.clone()?);
+        Some((address, version.fields().clone()))
     });
     keyed.collect()
 }

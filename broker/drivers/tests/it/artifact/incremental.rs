@@ -205,8 +205,8 @@ async fn versions_that_are_stored_are_not_read_again() {
     let found = read(&source.survey(None).await.unwrap(), "acme/lib").await;
     let mut stored = PackageVersions::check(&name("acme/lib"), found.versions, found.skipped);
     // Not in the file: proves where the version comes from next time.
-    let mark = package_broker_core::domain::metadata::Raw::of("from the database");
-    stored.versions[0].fields_mut().set("description", mark);
+    let mark = package_broker_core::domain::metadata::Raw::of("2024-01-01T00:00:00+00:00");
+    stored.versions[0].set_published_time(mark);
     let database = Sqlite::open(&data.path().join("db")).await.unwrap();
     let put = PutPackage {
         repository: RepositoryName::new("upstream"),
@@ -232,10 +232,10 @@ async fn versions_that_are_stored_are_not_read_again() {
     let Reading::Found(found) = survey.reader.read(&name("acme/lib"), &known).await.unwrap() else {
         panic!("a new version is a change")
     };
-    let described: Vec<Option<String>> = found
+    let marked: Vec<Option<String>> = found
         .versions
         .iter()
-        .map(|fields| fields.read("description"))
+        .map(|fields| fields.read("published-time"))
         .collect();
-    assert_eq!(described, [Some("from the database".to_owned()), None]);
+    assert_eq!(marked, [Some("2024-01-01T00:00:00+00:00".to_owned()), None]);
 }

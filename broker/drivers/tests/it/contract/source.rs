@@ -152,7 +152,7 @@ mod packages {
     pub(crate) async fn an_archive_is_the_same_bytes_each_time(subject: &Subject) {
         let survey = subject.survey(None).await;
         let version = releases(&survey).await.remove(0);
-        let reference = version.reference();
+        let reference = version.reference().map(str::to_owned);
         let wanted = WantedArchive {
             package: name("acme/lib"),
             version,

@@ -274,10 +274,8 @@ async fn what_has_not_moved_is_not_read_again() {
     let mut first = reader.sync().await;
     // A mark that is not in the repository shows what was taken over.
     for version in &mut first.versions.versions {
-        version.fields_mut().set(
-            "published-time",
-            package_broker_core::domain::metadata::Raw::of("2024-01-01T00:00:00+00:00"),
-        );
+        let mark = package_broker_core::domain::metadata::Raw::of("2024-01-01T00:00:00+00:00");
+        version.set_published_time(mark);
     }
     first.versions.skipped[0].reason = "as before".to_owned();
     let moved = origin.commit("more");

@@ -300,7 +300,7 @@ impl Synced {
     pub(crate) fn references(&self) -> BTreeMap<String, String> {
         let versions = self.versions.versions.iter();
         versions
-            .map(|version| (version.pretty(), version.reference().unwrap()))
+            .map(|version| (version.pretty(), version.reference().unwrap().to_owned()))
             .collect()
     }
 

@@ -78,9 +78,7 @@ struct Order {
 impl Order {
     fn of(wanted: &WantedArchive) -> Result<Self, SourceError> {
         let dist = wanted.version.dist();
-        let marked = dist
-            .as_ref()
-            .and_then(|dist| dist.url.strip_prefix(DIST_SCHEME));
+        let marked = dist.and_then(|dist| dist.url.strip_prefix(DIST_SCHEME));
         let reference = wanted.reference.as_deref().or(marked).unwrap_or_default();
         let what = format!(
             "{} at {}",

@@ -86,7 +86,7 @@ macro_rules! every_promise {
 every_promise!(held_on(RedisServer::start()).await);
 
 mod oldest {
-    use super::{super::*, RedisServer, held_on, promises};
+    use super::{RedisServer, held_on, promises};
 
     every_promise!(held_on(RedisServer::oldest()).await);
 }
