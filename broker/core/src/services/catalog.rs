@@ -77,6 +77,15 @@ impl Entry {
     }
 }
 
+/// What is known of a name.
+#[derive(Debug)]
+pub struct Known {
+    /// As it is served.
+    pub entry: Option<Arc<Entry>>,
+    /// The repositories that may have it and would own it before its owner, the first of them first.
+    pub to_ask: Vec<(Arc<Repository>, Demand)>,
+}
+
 /// The shared memory. Locks are held for look-ups and for swaps of small values, never across I/O.
 #[derive(Debug)]
 pub struct Catalog {
@@ -177,17 +186,15 @@ impl Catalog {
         self.read().by_name.get(name).cloned()
     }
 
-    /// A served name if it is `visible`, and the repositories that may have that name and would own it before the one
-    /// that it is known of, the first of them first.
-    pub fn look_up(
-        &self,
-        name: &str,
-        visible: impl Fn(&Entry) -> bool,
-    ) -> (Option<Arc<Entry>>, Vec<(Arc<Repository>, Demand)>) {
+    /// What is known of a name. An entry that is not `visible` counts as none.
+    pub fn look_up(&self, name: &str, visible: impl Fn(&Entry) -> bool) -> Known {
         let state = self.read();
-        let known = state.by_name.get(name).filter(|entry| visible(entry));
-        let owner = known.map(|entry| &entry.published.owner);
-        (known.cloned(), state.to_ask(name, owner))
+        let entry = state.by_name.get(name).filter(|entry| visible(entry));
+        let owner = entry.map(|entry| &entry.published.owner);
+        Known {
+            entry: entry.cloned(),
+            to_ask: state.to_ask(name, owner),
+        }
     }
 
     /// Calls `visit` for every served name in order. Others may change the catalog in between: a visit of all names

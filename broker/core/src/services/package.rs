@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::{
-    catalog::{Catalog, Dated, Entry},
+    catalog::{Catalog, Dated, Entry, Known},
     documents::{Document, Documents},
     publish::Publisher,
     reach::Demand,
@@ -162,7 +162,10 @@ impl PackageService {
         name: &str,
     ) -> Result<Option<Arc<Entry>>, CannotTell> {
         let visible = |entry: &Entry| grant.scope.covers_repository(&entry.published.owner);
-        let (known, to_ask) = self.catalog.look_up(name, visible);
+        let Known {
+            entry: known,
+            to_ask,
+        } = self.catalog.look_up(name, visible);
         if to_ask.is_empty() {
             return Ok(known);
         }

@@ -9,7 +9,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use package_broker_core::broker::Broker;
+use package_broker_core::{
+    broker::Broker,
+    telemetry::{self, Telemetry},
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -134,7 +137,6 @@ pub(super) async fn scrape(State(app): State<Arc<App>>) -> Response {
 fn encode_core(app: &App, text: &mut String) -> std::fmt::Result {
     let mut registry = Registry::with_prefix("package_broker");
     register_counters(&app.broker, &mut registry);
-    register_audit(&app.broker, &mut registry);
     register_gauges(app, &mut registry);
     register_servers(app, &mut registry);
     encode(text, &registry)?;
@@ -146,9 +148,19 @@ fn encode_core(app: &App, text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+/// A counter's name and what it counts.
+type Named<'a> = (&'static str, &'static str, &'a telemetry::Counter);
+
 fn register_counters(broker: &Broker, registry: &mut Registry) {
     let t = &broker.telemetry;
-    for (name, help, counter) in [
+    let all = answers(t).into_iter().chain(syncs(t));
+    for (name, help, counter) in all.chain(refusals(t)).chain(audit(t)) {
+        registry.register(name, help, ConstCounter::new(counter.get()));
+    }
+}
+
+fn answers(t: &Telemetry) -> [Named<'_>; 10] {
+    [
         (
             "document_cache_hits",
             "Package files answered from memory",
@@ -195,6 +207,16 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             &t.archive_defects,
         ),
         (
+            "storage_failures",
+            "Reads and writes of the archive storage that failed",
+            &t.storage_failures,
+        ),
+    ]
+}
+
+fn syncs(t: &Telemetry) -> [Named<'_>; 6] {
+    [
+        (
             "syncs_succeeded",
             "Syncs that ended well",
             &t.syncs_succeeded,
@@ -211,11 +233,6 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             &t.claims_lost,
         ),
         (
-            "storage_failures",
-            "Reads and writes of the archive storage that failed",
-            &t.storage_failures,
-        ),
-        (
             "packages_read",
             "Packages read from sources",
             &t.packages_read,
@@ -225,15 +242,11 @@ fn register_counters(broker: &Broker, registry: &mut Registry) {
             "Packages written by syncs",
             &t.packages_written,
         ),
-    ] {
-        registry.register(name, help, ConstCounter::new(counter.get()));
-    }
-    register_refusals(broker, registry);
+    ]
 }
 
-fn register_refusals(broker: &Broker, registry: &mut Registry) {
-    let t = &broker.telemetry;
-    for (name, help, counter) in [
+fn refusals(t: &Telemetry) -> [Named<'_>; 3] {
+    [
         (
             "auth_failures",
             "Requests with an invalid token",
@@ -249,14 +262,11 @@ fn register_refusals(broker: &Broker, registry: &mut Registry) {
             "Limits of requests looked at in this process alone, as the cache did not answer",
             &t.limits_alone,
         ),
-    ] {
-        registry.register(name, help, ConstCounter::new(counter.get()));
-    }
+    ]
 }
 
-fn register_audit(broker: &Broker, registry: &mut Registry) {
-    let t = &broker.telemetry;
-    for (name, help, counter) in [
+fn audit(t: &Telemetry) -> [Named<'_>; 3] {
+    [
         (
             "audit_records_written",
             "Records of the audit log that were stored",
@@ -272,9 +282,7 @@ fn register_audit(broker: &Broker, registry: &mut Registry) {
             "Writes of the audit log that failed",
             &t.audit_write_failures,
         ),
-    ] {
-        registry.register(name, help, ConstCounter::new(counter.get()));
-    }
+    ]
 }
 
 fn register_gauges(app: &App, registry: &mut Registry) {

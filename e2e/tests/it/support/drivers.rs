@@ -39,17 +39,14 @@ impl Running {
     /// Starts it, with what is its own in the folder.
     pub(crate) fn start(manifests: &Manifests, folder: &Path) -> Self {
         let servers = servers();
-        let broker = match &servers {
-            Some(servers) => {
-                let address = format!("127.0.0.1:{}", Place::loopback().free_port().unwrap());
-                declare(servers, manifests, &format!("http://{address}"));
-                servers.serve_with(Installation::COMMAND, &json!({"listen": address}))
-            }
-            None => {
-                let file = folder.join("manifests.yaml");
-                manifests.write_file(&file).unwrap();
-                Broker::start(&file, &folder.join("data")).unwrap()
-            }
+        let broker = if let Some(servers) = &servers {
+            let address = format!("127.0.0.1:{}", Place::loopback().free_port().unwrap());
+            declare(servers, manifests, &format!("http://{address}"));
+            servers.serve_with(Installation::COMMAND, &json!({"listen": address}))
+        } else {
+            let file = folder.join("manifests.yaml");
+            manifests.write_file(&file).unwrap();
+            Broker::start(&file, &folder.join("data")).unwrap()
         };
         Self {
             broker,

@@ -4,6 +4,8 @@ mod archive;
 mod start;
 mod sync;
 
+use std::path::Path;
+
 use anyhow::Result;
 use package_broker_e2e::manifests::Manifests;
 
@@ -50,38 +52,7 @@ pub(super) fn documents(bench: &Bench) -> Result<Vec<Row>> {
         ("/p2 on servers, 10 000 packages", &paths),
         ("/packages.json on servers, 10 000 names", &root),
     ] {
-        let file = folder.join("requests.lua");
-        script(&file, paths)?;
-        let load = |(url, authorization): &(&str, String)| -> Result<f64> {
-            let load = Load {
-                url,
-                authorization: Some(authorization),
-                script: &file,
-                connections: CONNECTIONS,
-                seconds: 3,
-            };
-            Ok(load.run()?.requests_per_second)
-        };
-        load(&ours)?;
-        load(&theirs)?;
-        let mut pairs = Vec::new();
-        for _ in 0..ROUNDS {
-            pairs.push((load(&ours)?, load(&theirs)?));
-        }
-        rows.push(Row {
-            work,
-            ours: format!(
-                "{:.0} requests/s",
-                median(pairs.iter().map(|pair| pair.0).collect())
-            ),
-            against: format!(
-                "embedded {:.0} requests/s",
-                median(pairs.iter().map(|pair| pair.1).collect())
-            ),
-            figure: median(pairs.iter().map(|pair| pair.0 / pair.1).collect()),
-            unit: "x",
-            reach: Reach::AtLeast(0.95),
-        });
+        rows.push(against_embedded(work, &folder, paths, &ours, &theirs)?);
     }
     rows.push(Row {
         work: "memory of a replica, 10 000 packages, after that",
@@ -108,4 +79,42 @@ pub(super) fn documents(bench: &Bench) -> Result<Vec<Row>> {
         PACKAGES,
     )?);
     Ok(rows)
+}
+
+/// Throughput of a replica and of one process on the embedded drivers, each by its URL and `Authorization`.
+fn against_embedded(
+    work: &'static str,
+    folder: &Path,
+    paths: &[String],
+    ours: &(&str, String),
+    theirs: &(&str, String),
+) -> Result<Row> {
+    let file = folder.join("requests.lua");
+    script(&file, paths)?;
+    let load = |(url, authorization): &(&str, String)| -> Result<f64> {
+        let load = Load {
+            url,
+            authorization: Some(authorization),
+            script: &file,
+            connections: CONNECTIONS,
+            seconds: 3,
+        };
+        Ok(load.run()?.requests_per_second)
+    };
+    load(ours)?;
+    load(theirs)?;
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        pairs.push((load(ours)?, load(theirs)?));
+    }
+    let ratios = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
+    let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+    Ok(Row {
+        work,
+        ours: format!("{:.0} requests/s", median(ours)),
+        against: format!("embedded {:.0} requests/s", median(theirs)),
+        figure: median(ratios),
+        unit: "x",
+        reach: Reach::AtLeast(0.95),
+    })
 }

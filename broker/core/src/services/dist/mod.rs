@@ -267,15 +267,13 @@ impl DistService {
             if let Some(archive) = self.stored_since(repository, key, format).await? {
                 return Ok(Turn::Done(archive));
             }
-            match claim {
-                Some(claim) => return Ok(Turn::Ours(claim)),
-                None => {
-                    if !std::mem::replace(&mut waits, true) {
-                        self.telemetry.archive_waits.increment();
-                    }
-                    tokio::time::sleep(BETWEEN_LOOKS).await;
-                }
+            if let Some(claim) = claim {
+                return Ok(Turn::Ours(claim));
             }
+            if !std::mem::replace(&mut waits, true) {
+                self.telemetry.archive_waits.increment();
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
 

@@ -84,7 +84,7 @@ fn what_is_there_goes_on_without_its_source() {
     let place = archive_path("acme/kit", "1.0.0");
     under_load(&replicas, &paths, &[], || {
         for (what, delivered, status) in DELIVERIES {
-            upstream.disturb(&place, move |request, right| delivered(request, right));
+            upstream.disturb(&place, delivered);
             for replica in &replicas {
                 let answer = ask(replica, "all", &bad);
                 assert_eq!(answer.status, status, "{what}: {}", answer.text());
