@@ -156,7 +156,7 @@ fn a_token_ends_everywhere_at_its_time() {
     let installation = Installation::without_redis();
     let upstream = Upstream::listed();
     upstream.release("acme/lib", "1.0.0");
-    let end = Timestamp::from_second(Timestamp::now().as_second() + 25).unwrap();
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 45).unwrap();
     let short = json!({"expiresAt": end.to_string()});
     let manifests = with_token(with_upstream(&upstream), "short", &short);
     installation.apply(&manifests, URL);
@@ -233,7 +233,7 @@ fn an_archive_whose_download_died_with_its_replica_is_fetched_by_another() {
     );
     gate.open();
     // Clients wait for less than a lease in this test; what is left of it after this, they wait.
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(10));
     let answer = ask(&second, "all", &path);
     assert_eq!(Metrics::read_of(&second).of("archive_waits_total"), 1);
     assert_eq!(answer.status, 200, "{}", answer.text());
