@@ -84,23 +84,7 @@ async fn alone() -> Held {
     Held::on(Arc::new(Server::start().unwrap())).await
 }
 
-promises!(
-    held().await,
-    counting::events_are_counted_by_key,
-    counting::a_window_ends_and_the_next_event_opens_another,
-    counting::later_events_do_not_prolong_a_window,
-    counting::many_keys_push_out_old_ones_not_new_ones,
-    counting::none_of_many_events_at_once_is_lost,
-    taking::a_bucket_is_emptied_one_by_one,
-    taking::another_quota_finds_the_same_share_taken,
-    taking::keys_have_buckets_and_counters_of_their_own,
-    taking::none_of_many_takers_at_once_gets_too_much,
-    taking::who_waits_as_told_gets_one,
-    word::a_change_reaches_every_receiver_in_order,
-    word::a_receiver_hears_of_changes_from_then_on,
-    word::a_receiver_that_lags_learns_so,
-    word::nobody_has_to_listen,
-);
+every_promise!(held().await);
 
 #[tokio::test]
 async fn two_openings_share_counters_and_hear_each_other() {
