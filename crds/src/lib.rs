@@ -35,13 +35,13 @@ pub use package_broker::{
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
-    RepositoryType, SyncMode,
+    RepositoryType, SyncMode, Webhook,
 };
 pub use servers::{
     CaSecretRef, Database, RedisServer, S3, SharedCache, SslMode, Storage, UrlSecretRef,
 };
 pub use status::{
-    AccessTokenStatus, ConditionType, PackageBrokerStatus, RECONCILE_REQUESTED_AT,
+    AccessTokenStatus, ConditionType, MigrationStatus, PackageBrokerStatus, RECONCILE_REQUESTED_AT,
     ROTATE_REQUESTED_AT, Reason, RepositoryStatus, SYNC_REQUESTED_AT, TOKEN_SHA256,
 };
 pub use text::{

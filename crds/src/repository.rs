@@ -27,7 +27,7 @@ use crate::{
     namespaced,
     derive = "PartialEq",
     status = "RepositoryStatus",
-    doc = "A source of packages for a PackageBroker: a Composer repository, a git repository, or a folder or bucket of archives.",
+    doc = "A source of packages for a PackageBroker: a Composer repository, a git repository, on GitHub, GitLab, Bitbucket or elsewhere, or a folder or bucket of archives.",
     selectable = ".spec.brokerRef.name",
     selectable = ".spec.type",
     validation = short_name_rule(),
@@ -47,6 +47,7 @@ use crate::{
         .message("not the URL of a Composer repository; write https://host[/path] without query and fragment")
         .field_path(".url"),
     validation = urls::git_rule("self.type != 'git'", "self.url").field_path(".url"),
+    validation = urls::hosted_rule("!(self.type in ['github', 'gitlab', 'bitbucket'])", "self.url").field_path(".url"),
     validation = urls::host_rule("self.url").field_path(".url"),
     validation = urls::path_rule("self.url").field_path(".url"),
     validation = Rule::new("self.type != 'artifact' || self.url.matches('^(file:///[^?#[:cntrl:]]+|[^:[:cntrl:]]+|s3://[A-Za-z0-9][A-Za-z0-9._-]{2,254}(/[^?#[:cntrl:]]*)?)$')")
@@ -58,8 +59,8 @@ use crate::{
     validation = Rule::new("!self.url.matches('^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@') || self.url.matches('^ssh://[^/?#:@]+@[^/?#@]*/')")
         .message("credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef")
         .field_path(".url"),
-    validation = Rule::new("self.type == 'git' || !has(self.git)")
-        .message("only a source of type git has this; remove it, or set spec.type to git")
+    validation = Rule::new("self.type in ['git', 'github', 'gitlab', 'bitbucket'] || !has(self.git)")
+        .message("only a git repository has this; remove it, or set spec.type to git, github, gitlab or bitbucket")
         .field_path(".git"),
     validation = Rule::new("!has(self.bucket) || (self.type == 'artifact' && self.url.startsWith('s3://'))")
         .message("only a bucket has this; remove it, or write spec.url as s3://bucket/prefix")
@@ -77,14 +78,16 @@ pub struct RepositorySpec {
     #[x_kube(validation = immutable_rule())]
     pub broker_ref: BrokerRef,
 
-    /// What kind of source it is: `composer`, `git` or `artifact`. Cannot change.
+    /// What kind of source it is: `composer`, `git`, `github`, `gitlab`, `bitbucket` or `artifact`. Cannot change.
     #[serde(rename = "type")]
     #[x_kube(validation = immutable_rule())]
     pub type_: RepositoryType,
 
     /// Where the source is. `composer`: `https://repo.example.com`. `git`:
     /// `https://git.example.com/acme/lib.git`, `ssh://git@host/path`, `git@host:acme/lib.git` or
-    /// `file:///srv/git/lib.git`. `artifact`: a folder, `/srv/artifacts` or
+    /// `file:///srv/git/lib.git`. `github`, `gitlab` and `bitbucket`: the page of the repository,
+    /// `https://github.com/acme/lib`, on a host of your own too, or what `git` takes over ssh.
+    /// `artifact`: a folder, `/srv/artifacts` or
     /// `file:///srv/artifacts`, where a relative path starts at the working directory of the
     /// broker; or what a bucket has under a prefix, `s3://bucket/prefix`, taken as a folder.
     /// Credentials do not belong here: use `credentialsSecretRef`.
@@ -102,7 +105,8 @@ pub struct RepositorySpec {
     pub packages: PackageFilter,
 
     /// Secret with the credentials to read the source. Keys: `username` and `password` (Basic),
-    /// or `token` (Bearer), or `header` (header lines `Name: value`, one a line); with any of them
+    /// or `token` (Bearer; for `github`, `gitlab` and `bitbucket` as these hosts take tokens for git,
+    /// that is as a password), or `header` (header lines `Name: value`, one a line); with any of them
     /// `tls.crt` and `tls.key` (client certificate) and `ca.crt` (certificate authority to trust),
     /// PEM. For git over ssh: `ssh-privatekey` and `known_hosts`, as OpenSSH writes them. For a
     /// bucket: `accessKeyId`, `secretAccessKey` and, for temporary keys, `sessionToken`, with the
@@ -115,9 +119,14 @@ pub struct RepositorySpec {
     #[serde(default)]
     pub sync: RepositorySync,
 
-    /// Options of a source of type `git`.
+    /// Options of a git repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitOptions>,
+
+    /// Has the source synced when its host calls, besides the times in `sync`. Default: no call is
+    /// taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 
     /// Where the bucket of a URL `s3://bucket/prefix` is. Default: in AWS, region `us-east-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +158,12 @@ pub enum RepositoryType {
     Composer,
     /// A git repository with one package; its tags and branches are the versions.
     Git,
+    /// A git repository on GitHub or GitHub Enterprise Server.
+    GitHub,
+    /// A git repository on a GitLab.
+    GitLab,
+    /// A git repository on Bitbucket Cloud.
+    Bitbucket,
     /// A folder or bucket of zip and tar files with a `composer.json` each.
     Artifact,
 }
@@ -159,6 +174,9 @@ impl RepositoryType {
         match self {
             Self::Composer => "composer",
             Self::Git => "git",
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Bitbucket => "bitbucket",
             Self::Artifact => "artifact",
         }
     }
@@ -250,7 +268,17 @@ pub enum SyncMode {
     Lazy,
 }
 
-/// Options of a source of type `git`.
+/// Calls from the host of a source, when something was pushed there.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Secret that calls are proven with: the same text in its key `secret` and at the host, where it
+    /// is called secret or secret token; at least 16 bytes long. `status.webhookPath` says where the
+    /// host calls.
+    pub secret_ref: SecretRef,
+}
+
+/// Options of a git repository.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitOptions {

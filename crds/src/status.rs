@@ -44,6 +44,8 @@ pub enum ConditionType {
     Migrated,
     /// Repository: how the last sync went.
     Synced,
+    /// Repository: the Secret holds what the source asks for.
+    CredentialsValid,
     /// AccessToken: the Secret holds the token.
     SecretReady,
     /// AccessToken: the broker takes the token.
@@ -65,6 +67,7 @@ impl ConditionType {
             Self::CacheReady => "CacheReady",
             Self::Migrated => "Migrated",
             Self::Synced => "Synced",
+            Self::CredentialsValid => "CredentialsValid",
             Self::SecretReady => "SecretReady",
             Self::Registered => "Registered",
             Self::Expired => "Expired",
@@ -191,6 +194,26 @@ pub struct PackageBrokerStatus {
     /// AccessTokens that belong to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_tokens: Option<i32>,
+
+    /// Packages of its Repositories, as their syncs have counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<i32>,
+
+    /// The last migration of the database. Only with a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationStatus>,
+}
+
+/// A migration of a database.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationStatus {
+    /// The image that it was run with.
+    pub image: String,
+
+    /// When it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
 }
 
 /// The state of a Repository.
@@ -201,7 +224,7 @@ pub struct RepositoryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Synced, Reconciling, Stalled.
+    /// Ready, Synced, Reconciling, Stalled; with a Secret also CredentialsValid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -241,6 +264,19 @@ pub struct RepositoryStatus {
     /// Versions and refs that were left out; `package-broker status` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<i32>,
+
+    /// The version of the Secret in `credentialsSecretRef` that the rest is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_secret_version: Option<String>,
+
+    /// What the source was at the last sync that succeeded: of a git repository `main@sha1:COMMIT`, the
+    /// default branch and its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+
+    /// Below the broker's URL, where calls of its webhook go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<String>,
 }
 
 /// The state of an AccessToken.

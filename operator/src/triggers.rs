@@ -34,6 +34,7 @@ use crate::{
         self,
         build::job::{COMPONENT, SYNC},
     },
+    repository::secrets_of,
     runtime::{
         health::Health,
         watches::{Trigger, watch},
@@ -153,7 +154,7 @@ impl Triggers {
         let ours = || all().labels(&format!("{MANAGED_BY}={OPERATOR}"));
         let me = self.clone();
         let repositories = watches.start("Repository", all(), move |repository: &Repository| {
-            me.note_secret(repository);
+            me.note_secrets(repository);
             me.member_seen(repository, &me.repository);
         });
         let me = self.clone();
@@ -315,10 +316,7 @@ impl Triggers {
         let at = |name: &str| (name.to_owned(), namespace.clone());
         let repository = |name: &str| {
             let (name, namespace) = at(name);
-            let found = repositories.get(&ObjectRef::new(&name).within(&namespace))?;
-            let reference = found.spec.credentials_secret_ref.as_ref();
-            let names = reference.map(|reference| reference.name.as_str().to_owned());
-            Some((found, names))
+            repositories.get(&ObjectRef::new(&name).within(&namespace))
         };
         let token = |name: &str| {
             let (name, namespace) = at(name);
@@ -328,14 +326,14 @@ impl Triggers {
         };
         let stands = |referrer: &Referrer| match referrer {
             Referrer::Repository(of) => {
-                repository(of).is_some_and(|(_, names)| names.as_ref() == Some(&name))
+                repository(of).is_some_and(|found| secrets_of(&found).any(|named| named == name))
             }
             Referrer::Token(of) => token(of).is_some_and(|(_, names)| names == name),
         };
         for referrer in self.referrers.of(&namespace, &name, stands) {
             match referrer {
                 Referrer::Repository(of) => {
-                    if let Some((found, _)) = repository(&of) {
+                    if let Some(found) = repository(&of) {
                         self.member_seen(found.as_ref(), &self.repository);
                     }
                 }
@@ -348,12 +346,11 @@ impl Triggers {
         }
     }
 
-    fn note_secret(&self, repository: &Repository) {
-        if let Some(reference) = &repository.spec.credentials_secret_ref {
-            let namespace = repository.namespace().unwrap_or_default();
+    fn note_secrets(&self, repository: &Repository) {
+        let namespace = repository.namespace().unwrap_or_default();
+        for secret in secrets_of(repository) {
             let referrer = Referrer::Repository(repository.name_any());
-            self.referrers
-                .note(&namespace, reference.name.as_str(), referrer);
+            self.referrers.note(&namespace, secret, referrer);
         }
     }
 

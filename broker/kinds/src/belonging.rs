@@ -35,7 +35,7 @@ pub fn name_within(name: &str, namespace: &str, of_broker: &str) -> String {
 }
 
 /// A `Repository` of this namespace as its broker knows it: in the namespace of that, under the name that it has there. So
-/// is the Secret that it names.
+/// are the Secrets that it names.
 pub fn localized_repository(
     repository: &Repository,
     namespace: &str,
@@ -49,7 +49,10 @@ pub fn localized_repository(
     local.metadata.name = local.metadata.name.as_deref().map(name);
     local.metadata.namespace = Some(of_broker.to_owned());
     local.spec.broker_ref.namespace = None;
-    if let Some(secret) = &mut local.spec.credentials_secret_ref {
+    let webhook = local.spec.webhook.as_mut();
+    let webhook = webhook.map(|webhook| &mut webhook.secret_ref);
+    let credentials = local.spec.credentials_secret_ref.as_mut();
+    for secret in credentials.into_iter().chain(webhook) {
         secret.name = ObjectName::from(&*name(secret.name.as_str()));
     }
     local

@@ -79,16 +79,35 @@ pub fn check(kind: RepositoryType, url: &str, data: &SecretData) -> Vec<Mistake>
 fn way(kind: RepositoryType, url: &str) -> (Vec<&'static str>, String) {
     let over_tls = |keys: &[&'static str]| keys.iter().copied().chain(TLS_KEYS).collect();
     match kind {
-        RepositoryType::Git if is_ssh(url) => (SSH_KEYS.into(), "a git source over ssh".to_owned()),
         RepositoryType::Artifact => (over_tls(&BUCKET_KEYS), "a bucket".to_owned()),
-        RepositoryType::Git | RepositoryType::Composer if url.starts_with("http:") => (
-            HTTP_KEYS.into(),
-            format!("a {} source over http", kind.as_str()),
-        ),
-        RepositoryType::Git | RepositoryType::Composer => (
-            over_tls(&HTTP_KEYS),
-            format!("a {} source over https", kind.as_str()),
-        ),
+        RepositoryType::Composer => over_http(kind, url, over_tls(&HTTP_KEYS)),
+        RepositoryType::Git
+        | RepositoryType::GitHub
+        | RepositoryType::GitLab
+        | RepositoryType::Bitbucket
+            if is_ssh(url) =>
+        {
+            let reader = format!("a {} source over ssh", kind.as_str());
+            (SSH_KEYS.into(), reader)
+        }
+        RepositoryType::Git
+        | RepositoryType::GitHub
+        | RepositoryType::GitLab
+        | RepositoryType::Bitbucket => over_http(kind, url, over_tls(&HTTP_KEYS)),
+    }
+}
+
+/// What goes with requests; what secures connections only where these are secure.
+fn over_http(
+    kind: RepositoryType,
+    url: &str,
+    over_tls: Vec<&'static str>,
+) -> (Vec<&'static str>, String) {
+    let kind = kind.as_str();
+    if url.starts_with("http:") {
+        (HTTP_KEYS.into(), format!("a {kind} source over http"))
+    } else {
+        (over_tls, format!("a {kind} source over https"))
     }
 }
 

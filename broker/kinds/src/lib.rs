@@ -12,6 +12,7 @@ pub mod lifetime;
 mod mapping;
 mod pem;
 pub mod schedule;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -21,3 +22,12 @@ pub use mapping::{installation, permissions, repository};
 
 /// The decoded data of a Secret by key. `Debug` shows the keys only.
 pub type SecretData = BTreeMap<String, SecretSlice<u8>>;
+
+/// The Secrets that a `Repository` names.
+#[derive(Clone, Debug, Default)]
+pub struct RepositorySecrets {
+    /// That of `credentialsSecretRef`.
+    pub credentials: Option<SecretData>,
+    /// That of `webhook.secretRef`.
+    pub webhook: Option<SecretData>,
+}

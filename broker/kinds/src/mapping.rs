@@ -14,7 +14,7 @@ use package_broker_core::domain::{
 };
 use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
 
-use crate::{SecretData, schedule};
+use crate::{RepositorySecrets, schedule, webhook};
 
 /// How often a source is read of which nothing else is said.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -41,14 +41,17 @@ pub fn installation(
     )
 }
 
-/// What a `Repository` and the Secret it names describe.
-pub fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> Repository {
+/// What a `Repository` and the Secrets that it names describe.
+pub fn repository(resource: &crds::Repository, secrets: &RepositorySecrets) -> Repository {
     let spec = &resource.spec;
     Repository {
         name: RepositoryName::new(resource.metadata.name.as_deref().unwrap_or_default()),
         kind: match spec.type_ {
             RepositoryType::Composer => SourceKind::Composer,
             RepositoryType::Git => SourceKind::Git,
+            RepositoryType::GitHub => SourceKind::GitHub,
+            RepositoryType::GitLab => SourceKind::GitLab,
+            RepositoryType::Bitbucket => SourceKind::Bitbucket,
             RepositoryType::Artifact => SourceKind::Artifact,
         },
         url: spec.url.clone(),
@@ -69,7 +72,8 @@ pub fn repository(resource: &crds::Repository, secret: Option<&SecretData>) -> R
             .and_then(|git| git.path.as_deref())
             .map(|path| path.trim_matches('/').to_owned()),
         bucket: spec.bucket.as_ref().map(bucket).unwrap_or_default(),
-        credentials: secret.cloned().map(Credentials::new).unwrap_or_default(),
+        credentials: Credentials::new(secrets.credentials.clone().unwrap_or_default()),
+        webhook: secrets.webhook.as_ref().and_then(webhook::read),
         public: false,
         suspended: spec.suspend,
         retained: spec.deletion_policy == crds::DeletionPolicy::Retain,
@@ -114,6 +118,7 @@ fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
         path: None,
         bucket: BucketAccess::default(),
         credentials: Credentials::default(),
+        webhook: None,
         public: true,
         suspended: false,
         retained: false,

@@ -46,6 +46,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::RepositorySecrets;
 
     fn spec(sync: &Value) -> RepositorySpec {
         let spec = json!({
@@ -102,7 +103,10 @@ mod tests {
                 Cadence::At(Schedule::new("@daily").unwrap()),
             ),
         ] {
-            let repository = crate::repository(&Repository::new("lib", spec(&sync)), None);
+            let repository = crate::repository(
+                &Repository::new("lib", spec(&sync)),
+                &RepositorySecrets::default(),
+            );
             assert_eq!(repository.cadence, expected, "{sync}");
         }
     }

@@ -14,7 +14,7 @@ use crate::{drivers::git_folder, manifests::Desired};
 pub(crate) fn repositories(desired: &Desired) -> Vec<Repository> {
     let declared = desired.repositories.iter();
     declared
-        .map(|(resource, secret)| package_broker_kinds::repository(resource, secret.as_ref()))
+        .map(|(resource, secrets)| package_broker_kinds::repository(resource, secrets))
         .collect()
 }
 

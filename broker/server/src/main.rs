@@ -1,5 +1,6 @@
 //! `package-broker`: a private Composer registry in one process.
 
+mod checks;
 mod cli;
 mod drivers;
 mod engine;

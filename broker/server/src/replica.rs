@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use package_broker_core::{
     broker::Broker,
     domain::{installation::Installation, keyring::KeyRing, metadata::DistUrls},
+    ports::cache::Cache,
     services::declared::DeclaredService,
 };
 use package_broker_crds::PackageBrokerSpec;
@@ -14,6 +15,7 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checks::Checks,
     drivers::{ReplaceableSources, shared},
     engine::Engine,
     installation::{self, SourceSettings},
@@ -29,6 +31,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Replica {
     pub(crate) engine: Engine,
     pub(crate) declared: DeclaredService,
+    cache: Arc<dyn Cache>,
 }
 
 /// What came of declaring manifests.
@@ -52,9 +55,15 @@ impl Replica {
         let engine = Engine::new(ports, sources, &spec, &settings.data, Some(stale)).await?;
         let database = Arc::clone(&engine.app.broker.database);
         Ok(Self {
-            declared: DeclaredService::new(database, cache, keys),
+            declared: DeclaredService::new(database, Arc::clone(&cache), keys),
             engine,
+            cache,
         })
+    }
+
+    /// What looks at the servers that these settings name.
+    pub(crate) fn checks(&self, settings: &Process) -> anyhow::Result<Checks> {
+        Checks::open(settings, &self.cache)
     }
 
     fn broker(&self) -> &Broker {

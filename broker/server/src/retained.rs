@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use package_broker_core::{
     domain::{
-        declared::{SettingsError, read_settings, write_settings},
+        declared::{Secrets, SettingsError, read_settings, write_settings},
         names::RepositoryName,
-        repository::{Credentials, Repository},
+        repository::Repository,
     },
     ports::database::Database,
 };
@@ -28,7 +28,7 @@ pub(crate) async fn with_retained(
         serde_json::from_str(&text)?
     };
     let before = noted.iter().map(|(name, settings)| {
-        read_settings(RepositoryName::new(name), settings, Credentials::default()).map(Arc::new)
+        read_settings(RepositoryName::new(name), settings, Secrets::default()).map(Arc::new)
     });
     retain(&before.collect::<Result<Vec<_>, _>>()?, &mut repositories);
     let stay = repositories.iter().filter(|repository| repository.retained);

@@ -43,7 +43,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 /// An installation that follows its manifests.
 pub(crate) struct Running {
     pub(crate) engine: Engine,
-    pub(crate) scheduler: Scheduler,
+    pub(crate) scheduler: Arc<Scheduler>,
     addresses: Addresses,
     renewal: Renewal,
 }
@@ -62,7 +62,9 @@ impl Running {
         let sources = Arc::new(ReplaceableSources::new(factory));
         let ports = embedded::open(data, Arc::clone(&sources)).await?;
         let engine = Engine::new(ports, sources, spec, data, None).await?;
-        let scheduler = Scheduler::new(Arc::clone(&engine.app.broker.syncs), stop.child_token());
+        let syncs = Arc::clone(&engine.app.broker.syncs);
+        let scheduler = Arc::new(Scheduler::new(syncs, stop.child_token()));
+        let _ = engine.app.scheduler.set(Arc::clone(&scheduler));
         Ok(Self {
             engine,
             scheduler,

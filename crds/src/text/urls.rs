@@ -43,6 +43,18 @@ pub(crate) fn path_rule(url: &str) -> Rule {
     .message("the path has characters that a URL cannot have; percent-encode them, for instance a blank as %20")
 }
 
+/// A repository on a host for git: its page, or a form that git takes over ssh. Host and path have rules of their own.
+pub(crate) fn hosted_rule(condition: &str, url: &str) -> Rule {
+    let blank = "[:cntrl:][:space:]";
+    let rule = format!(
+        "{condition} || {url}.matches('^(https?://[^/?#]+/[^/?#]+/[^?#]*[^/?#]|ssh://({USER}(:[^/?#]*)?@)?[^/?#@]+/[^?#]+)$') \
+         || (!{url}.contains('://') && {url}.matches('^{USER}@({NAME}|{IPV4}):[^{blank}:-][^{blank}]*$'))"
+    );
+    Rule::new(rule).message(
+        "not a repository on such a host; write https://host/owner/name, or git@host:owner/name.git",
+    )
+}
+
 /// One of the forms that git users write. Host and path of the first two have rules of their own.
 pub(crate) fn git_rule(condition: &str, url: &str) -> Rule {
     let blank = "[:cntrl:][:space:]";

@@ -33,4 +33,5 @@ mod status;
 mod support;
 mod sync;
 mod upstream;
+mod webhooks;
 mod world;

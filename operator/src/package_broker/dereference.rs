@@ -15,7 +15,7 @@ use crate::{
     repository,
     runtime::secrets,
 };
-use package_broker_kinds::SecretData;
+use package_broker_kinds::{RepositorySecrets, SecretData};
 
 /// An object with what goes with it, if it can be used.
 type Judged<K, T> = (Arc<K>, Result<T, Refusal>);
@@ -23,7 +23,7 @@ type Judged<K, T> = (Arc<K>, Result<T, Refusal>);
 /// What was found, each object as its broker knows it. What is wrong with one keeps no other out.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) repositories: Vec<Judged<Repository, Option<SecretData>>>,
+    pub(crate) repositories: Vec<Judged<Repository, RepositorySecrets>>,
     pub(crate) tokens: Vec<Judged<AccessToken, Taken>>,
     /// The version of each repository's Secret, by the repository's name.
     pub(crate) versions: BTreeMap<String, String>,
@@ -39,7 +39,7 @@ pub(super) async fn dereference(
     let mut found = Found::default();
     for repository in context.repositories_of(broker) {
         let judged = repository::judge(&repository, broker, context).await?;
-        let version = repository::secret_version(&repository, context);
+        let version = repository::credentials_version(&repository, context);
         let local = localized(&repository);
         let version = version.map(|version| (local.name_any(), version));
         found.versions.extend(version);

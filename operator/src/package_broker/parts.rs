@@ -1,15 +1,19 @@
 //! What is said of the servers of a `PackageBroker`: one condition each. Pure: no client.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Condition};
 use package_broker_crds::{ConditionType, PackageBroker, Reason};
 
 use super::{
     apply::OnServers,
-    migration::{Failure, Migration, Report},
+    migration::{Failure, Migration, Part, Report},
     rows::Rows,
     servers::Fault,
 };
-use crate::runtime::conditions::{Fact, Verdict, find};
+use crate::runtime::{
+    conditions::{Fact, Verdict, find},
+    jobs,
+    live::{LiveServer, LiveServers},
+};
 
 /// Conditions that a look may leave as they were.
 const KEPT: [(ConditionType, Reason); 5] = [
@@ -66,8 +70,14 @@ pub(super) fn verdict_of_faults(faults: &[Fault]) -> Verdict {
     first.unwrap_or_else(|| Verdict::Progressing(Reason::Progressing, String::new()))
 }
 
-/// What a look at the servers found.
-pub(super) fn of_servers(broker: &PackageBroker, servers: &OnServers) -> Vec<Fact> {
+/// What a look at the servers found: `said` is what a pod says of those beside the database, and `before` what was known
+/// of them.
+pub(super) fn of_servers(
+    broker: &PackageBroker,
+    servers: &OnServers,
+    said: Option<&LiveServers>,
+    before: &[Condition],
+) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut say = |type_, error: Option<&str>, reason, good: &str| {
         facts.push(Fact {
@@ -97,25 +107,45 @@ pub(super) fn of_servers(broker: &PackageBroker, servers: &OnServers) -> Vec<Fac
     let (reason, migrated) = migrated(servers);
     let good = "the database has the tables of the release that runs";
     say(ConditionType::Migrated, migrated.as_deref(), reason, good);
-    // Who else was asked is known when the Job has said so.
-    if !servers.migration.is_done() && report.is_none() {
-        return facts;
+    // Pods know best, as they go on asking. Before them, the Job has asked; until it has, nobody knows.
+    let error =
+        |of_pod: fn(&LiveServers) -> &LiveServer, of_job: fn(&Report) -> &Part, type_| match (
+            said,
+            report,
+            &servers.migration,
+        ) {
+            (Some(said), ..) => Some(of_pod(said).error.as_deref()),
+            (None, Some(report), _) => Some(of_job(report).error.as_deref()),
+            (None, None, Migration::Done(job)) if is_news(job, find(before, type_)) => Some(None),
+            (None, None, _) => None,
+        };
+    let type_ = ConditionType::StorageReady;
+    if let Some(storage) = error(|said| &said.storage, |report| &report.storage, type_) {
+        let reason = Reason::StorageUnavailable;
+        say(type_, storage, reason, "the bucket can be used");
     }
-    let storage = error(|report| &report.storage.error);
-    let reason = Reason::StorageUnavailable;
-    let good = "the bucket can be used";
-    say(ConditionType::StorageReady, storage, reason, good);
-    if broker.spec.cache.is_some() {
-        let cache = error(|report| &report.cache.error);
+    let type_ = ConditionType::CacheReady;
+    if broker.spec.cache.is_some()
+        && let Some(cache) = error(|said| &said.cache, |report| &report.cache, type_)
+    {
         let reason = Reason::CacheUnavailable;
-        say(
-            ConditionType::CacheReady,
-            cache,
-            reason,
-            "Redis can be used",
-        );
+        say(type_, cache, reason, "Redis can be used");
     }
     facts
+}
+
+/// Whether a Job that succeeded says something that is not known: it ended after the servers were last found wanting.
+fn is_news(job: &Job, known: Option<&Condition>) -> bool {
+    let Some(known) = known else { return true };
+    let ended = jobs::ended_at(job);
+    known.status != "True" && ended.is_some_and(|ended| ended >= known.last_transition_time.0)
+}
+
+/// What servers beside the database mean for the whole. Without Redis all goes on but counting of requests.
+pub(super) fn verdict_of_pods(said: &LiveServers) -> Option<Verdict> {
+    let error = said.storage.error.as_ref()?;
+    let message = format!("archives cannot be had: {error}");
+    Some(Verdict::Retrying(Reason::StorageUnavailable, message))
 }
 
 /// Why the database is not ready for the release that is to run; nothing if it is.
@@ -229,10 +259,12 @@ mod tests {
             Some(Verdict::Stalled(reason, _)) => format!("Stalled {}", reason.as_str()),
             Some(other) => format!("{other:?}"),
         };
-        let facts = of_servers(&broker, &servers).into_iter().map(|fact| {
-            let sign = if fact.holds { '+' } else { '-' };
-            format!(" {sign}{}", fact.type_.as_str())
-        });
+        let facts = of_servers(&broker, &servers, None, &[])
+            .into_iter()
+            .map(|fact| {
+                let sign = if fact.holds { '+' } else { '-' };
+                format!(" {sign}{}", fact.type_.as_str())
+            });
         verdict + &facts.collect::<String>()
     }
 

@@ -95,8 +95,8 @@ fn wanted(broker: &PackageBroker, valid: &Valid) -> Result<Wanted, ReconcileErro
     let broker = without_cluster(broker)?;
     let mut repositories = Vec::with_capacity(valid.repositories.len());
     let mut states = BTreeMap::new();
-    for (resource, secret) in &valid.repositories {
-        repositories.push(package_broker_kinds::repository(resource, secret.as_ref()));
+    for (resource, secrets) in &valid.repositories {
+        repositories.push(package_broker_kinds::repository(resource, secrets));
         let name = resource.name_any();
         let state = RepositoryState {
             generation: resource.metadata.generation,
@@ -136,7 +136,7 @@ fn digest_of(
     for repository in repositories {
         parts.push(repository.name.as_str().as_bytes().to_vec());
         parts.push(write_settings(repository)?.into_bytes());
-        parts.push(digest([pack(&repository.credentials).as_slice()]).to_vec());
+        parts.push(digest([pack(repository).unwrap_or_default().as_slice()]).to_vec());
     }
     for (token, _) in tokens {
         let end = token.expires_at.map(|end| end.to_string());

@@ -115,7 +115,8 @@ pub(super) fn inputs(broker: &PackageBroker, context: &Context) -> [u8; 32] {
     for repository in context.repositories_of(broker) {
         told.object(repository.meta());
         told.text(sync_request(&repository));
-        told.text(repository::secret_version(&repository, context));
+        told.text(repository::credentials_version(&repository, context));
+        told.text(repository::webhook_version(&repository, context));
         told.labels(repository.as_ref(), context);
     }
     for token in context.tokens_of(broker) {

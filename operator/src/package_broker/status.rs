@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 use package_broker_crds::{
-    ConditionType, PackageBroker, PackageBrokerStatus, RECONCILE_REQUESTED_AT, Reason,
+    ConditionType, MigrationStatus, PackageBroker, PackageBrokerStatus, RECONCILE_REQUESTED_AT,
+    Reason,
 };
 
 use super::{
     apply::{Applied, OnServers},
-    build::{BuildError, public_url, replicas, sync_request},
+    build::{BuildError, job::IMAGE, public_url, replicas, sync_request},
+    migration::Migration,
     parts, pods,
     servers::Fault,
 };
@@ -23,7 +28,8 @@ use crate::{
     runtime::{
         conditions::{Fact, Verdict, conditions},
         failpoint::reach,
-        live::{AskError, Live},
+        jobs,
+        live::{AskError, Live, LiveServers},
         status,
     },
 };
@@ -106,14 +112,23 @@ pub(super) async fn write(
     if live.is_some() {
         reach("broker.asked");
     }
+    let said = match (&availability, &applied.servers) {
+        (Ok(()), Some(_)) => {
+            let url = status_url(broker, context);
+            context.answers.ask_itself(&url).await.ok()
+        }
+        _ => None,
+    };
+    let (told, servers) = said.map_or((None, None), |(version, servers)| (Some(version), servers));
     let verdict = match &applied.servers {
         None => verdict(broker, &applied, &availability, live.as_ref()),
-        Some(servers) => over_servers(broker, &applied, servers, &availability),
+        Some(on) => over_servers(broker, &applied, on, &availability, servers.as_ref()),
     };
+    let before = conditions_of(broker);
     let mut facts = applied
         .servers
         .as_ref()
-        .map(|servers| parts::of_servers(broker, servers))
+        .map(|on| parts::of_servers(broker, on, servers.as_ref(), before))
         .unwrap_or_default();
     // Without a Deployment there is nothing to be available yet.
     if deployment.is_some() || applied.servers.is_none() {
@@ -121,18 +136,13 @@ pub(super) async fn write(
     }
     let version = match &live {
         Some(Ok(live)) => Some(live.version.clone()),
-        None if applied.servers.is_some() && availability.is_ok() => context
-            .answers
-            .ask_version(&status_url(broker, context))
-            .await
-            .ok(),
-        _ => None,
+        _ => told,
     };
     let now = put(
         broker,
-        summarised(broker, &applied, version),
+        summarised(broker, &applied, version, context),
         &verdict,
-        &parts::with_kept(facts, conditions_of(broker)),
+        &parts::with_kept(facts, before),
     );
     tell(broker, &now, context).await?;
     // A kind that is not installed may stay so for long.
@@ -165,6 +175,7 @@ fn summarised(
     broker: &PackageBroker,
     applied: &Applied,
     version: Option<String>,
+    context: &Context,
 ) -> PackageBrokerStatus {
     let count = |number: usize| i32::try_from(number).ok();
     let before = broker.status.clone().unwrap_or_default();
@@ -184,8 +195,33 @@ fn summarised(
         selector: Some(labels.join(",")),
         repositories: count(summary.repositories),
         access_tokens: count(summary.tokens),
+        packages: packages(broker, context).or(before.packages),
+        migration: applied
+            .servers
+            .as_ref()
+            .and_then(migrated)
+            .or(before.migration),
         ..before
     }
+}
+
+/// Packages of all repositories, as far as their syncs have said.
+fn packages(broker: &PackageBroker, context: &Context) -> Option<i32> {
+    let namespace = broker.namespace().unwrap_or_default();
+    let live = context.answers.last(&namespace, &broker.name_any())?;
+    let synced = live.repositories.values();
+    let synced = synced.filter(|repository| repository.last_sync.is_some());
+    Some(synced.map(|repository| repository.packages).sum())
+}
+
+fn migrated(servers: &OnServers) -> Option<MigrationStatus> {
+    let Migration::Done(job) = &servers.migration else {
+        return None;
+    };
+    Some(MigrationStatus {
+        image: job.annotations().get(IMAGE)?.clone(),
+        completed_at: jobs::ended_at(job).map(Time),
+    })
 }
 
 fn conditions_of(broker: &PackageBroker) -> &[Condition] {
@@ -198,11 +234,15 @@ fn over_servers(
     applied: &Applied,
     servers: &OnServers,
     availability: &Result<(), String>,
+    said: Option<&LiveServers>,
 ) -> Verdict {
     match (parts::trouble(servers), availability) {
         (Some(trouble), _) => trouble,
         (None, Err(message)) => Verdict::Progressing(Reason::PodsNotReady, message.clone()),
-        (None, Ok(())) => reached(broker, applied),
+        (None, Ok(())) => {
+            let of_pods = said.and_then(parts::verdict_of_pods);
+            of_pods.unwrap_or_else(|| reached(broker, applied))
+        }
     }
 }
 

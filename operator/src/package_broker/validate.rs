@@ -6,7 +6,7 @@ use std::{
 };
 
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
-use package_broker_kinds::SecretData;
+use package_broker_kinds::RepositorySecrets;
 
 use super::{
     dereference::Found,
@@ -17,7 +17,7 @@ use crate::access_token::Taken;
 /// What a broker is given, each object right by itself and beside the others.
 #[derive(Debug, Default)]
 pub(crate) struct Valid {
-    pub(crate) repositories: Vec<(Arc<Repository>, Option<SecretData>)>,
+    pub(crate) repositories: Vec<(Arc<Repository>, RepositorySecrets)>,
     pub(crate) tokens: Vec<(Arc<AccessToken>, Taken)>,
     /// Objects that belong to it and cannot be used.
     pub(crate) refused: usize,
@@ -43,7 +43,7 @@ pub(super) fn validate(broker: &PackageBroker, found: Found) -> Result<Valid, Ve
     };
     for (repository, judged) in found.repositories {
         match judged {
-            Ok(secret) => valid.repositories.push((repository, secret)),
+            Ok(secrets) => valid.repositories.push((repository, secrets)),
             Err(_) => valid.refused += 1,
         }
     }

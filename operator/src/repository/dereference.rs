@@ -14,7 +14,16 @@ use crate::{
     runtime::{live::Live, secrets},
 };
 
-/// The Secret that a repository names.
+/// The Secrets that a repository names.
+#[derive(Debug, Default)]
+pub(super) struct NamedSecrets {
+    /// What its source is asked with.
+    pub(super) credentials: Named,
+    /// What calls of its webhook are proven with.
+    pub(super) webhook: Named,
+}
+
+/// A Secret that a repository names.
 #[derive(Debug, Default)]
 pub(super) enum Named {
     /// It names none.
@@ -32,7 +41,7 @@ pub(super) struct Found {
     pub(super) broker: Option<Arc<PackageBroker>>,
     /// Whether that takes it from its namespace.
     pub(super) admitted: Result<(), Refusal>,
-    pub(super) secret: Named,
+    pub(super) secrets: NamedSecrets,
     /// What the broker said last.
     pub(super) live: Option<Arc<Live>>,
 }
@@ -50,20 +59,38 @@ pub(super) async fn dereference(
     Ok(Found {
         broker,
         admitted,
-        secret: secret(repository, context).await?,
+        secrets: secrets(repository, context).await?,
         live: context.answers.last(&namespace, &name),
     })
 }
 
-/// The Secret that it names.
-pub(super) async fn secret(
+/// The Secrets that it names.
+pub(super) async fn secrets(
     repository: &Repository,
     context: &Context,
-) -> Result<Named, ReconcileError> {
-    let Some(reference) = &repository.spec.credentials_secret_ref else {
-        return Ok(Named::None);
-    };
+) -> Result<NamedSecrets, ReconcileError> {
     let namespace = repository.namespace().unwrap_or_default();
-    let data = secrets::read(&context.client, &namespace, reference.name.as_str()).await?;
-    Ok(data.map_or(Named::Missing, Named::Found))
+    let find = async |name: Option<&str>| -> Result<Named, ReconcileError> {
+        let Some(name) = name else {
+            return Ok(Named::None);
+        };
+        let data = secrets::read(&context.client, &namespace, name).await?;
+        Ok(data.map_or(Named::Missing, Named::Found))
+    };
+    Ok(NamedSecrets {
+        credentials: find(credentials_secret(repository)).await?,
+        webhook: find(webhook_secret(repository)).await?,
+    })
+}
+
+/// The name of the Secret with its credentials.
+pub(super) fn credentials_secret(repository: &Repository) -> Option<&str> {
+    let reference = repository.spec.credentials_secret_ref.as_ref()?;
+    Some(reference.name.as_str())
+}
+
+/// The name of the Secret of its webhook.
+pub(super) fn webhook_secret(repository: &Repository) -> Option<&str> {
+    let webhook = repository.spec.webhook.as_ref()?;
+    Some(webhook.secret_ref.name.as_str())
 }

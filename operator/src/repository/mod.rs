@@ -13,9 +13,9 @@ use kube::{
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use package_broker_crds::{PackageBroker, Repository};
-use package_broker_kinds::SecretData;
+use package_broker_kinds::RepositorySecrets;
 
-use self::dereference::Named;
+use self::dereference::{Named, credentials_secret, webhook_secret};
 use crate::{
     context::Context,
     error::ReconcileError,
@@ -44,32 +44,45 @@ pub(crate) async fn reconcile(
     status::write(&repository, &found, verdict, &context).await
 }
 
-/// The version of the Secret that a repository names.
-pub(crate) fn secret_version(repository: &Repository, context: &Context) -> Option<String> {
-    let name = repository
-        .spec
-        .credentials_secret_ref
-        .as_ref()?
-        .name
-        .as_str();
+/// The version of the Secret with a repository's credentials.
+pub(crate) fn credentials_version(repository: &Repository, context: &Context) -> Option<String> {
+    version(repository, credentials_secret(repository), context)
+}
+
+/// The version of the Secret of a repository's webhook.
+pub(crate) fn webhook_version(repository: &Repository, context: &Context) -> Option<String> {
+    version(repository, webhook_secret(repository), context)
+}
+
+fn version(repository: &Repository, secret: Option<&str>, context: &Context) -> Option<String> {
     let namespace = repository.namespace().unwrap_or_default();
-    let secret = ObjectRef::new(name).within(&namespace);
+    let secret = ObjectRef::new(secret?).within(&namespace);
     context.children.secrets.get(&secret)?.resource_version()
 }
 
-/// Whether a repository can be used, and its credentials if it has any.
+/// The names of the Secrets that a repository names.
+pub(crate) fn secrets_of(repository: &Repository) -> impl Iterator<Item = &str> {
+    let named = [credentials_secret(repository), webhook_secret(repository)];
+    named.into_iter().flatten()
+}
+
+/// Whether a repository can be used, and what is secret about it.
 pub(crate) async fn judge(
     repository: &Repository,
     broker: &PackageBroker,
     context: &Context,
-) -> Result<Result<Option<SecretData>, Refusal>, ReconcileError> {
+) -> Result<Result<RepositorySecrets, Refusal>, ReconcileError> {
     if let Err(refusal) = admitted(repository, broker, &context.repositories, context) {
         return Ok(Err(refusal));
     }
-    let secret = dereference::secret(repository, context).await?;
-    let judged = validate::judge(repository, broker, &secret);
-    Ok(judged.map(|()| match secret {
+    let secrets = dereference::secrets(repository, context).await?;
+    let judged = validate::judge(repository, broker, &secrets);
+    let found = |named| match named {
         Named::Found(data) => Some(data),
         Named::None | Named::Missing => None,
+    };
+    Ok(judged.map(|()| RepositorySecrets {
+        credentials: found(secrets.credentials),
+        webhook: found(secrets.webhook),
     }))
 }

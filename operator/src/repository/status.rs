@@ -7,7 +7,9 @@ use package_broker_crds::{
     ConditionType, RECONCILE_REQUESTED_AT, Reason, Repository, RepositoryStatus,
 };
 
-use super::dereference::Found;
+use super::{credentials_version, dereference::Found, validate::credentials_valid};
+use package_broker_kinds::webhook;
+
 use crate::{
     context::Context,
     error::ReconcileError,
@@ -31,7 +33,8 @@ pub(super) async fn write(
     let name = local_name(repository);
     let live = found.live.as_ref().and_then(|live| live.repository(&name));
     let before = repository.status.as_ref();
-    let now = put(repository, live, &verdict);
+    let version = credentials_version(repository, context);
+    let now = put(repository, found, live, (&verdict, version));
     if status::write(&context.client, repository, before, &now).await? {
         reach("repository.status-written");
         let before = before.map_or(&[][..], |status| &status.conditions);
@@ -46,8 +49,9 @@ pub(super) async fn write(
 
 fn put(
     repository: &Repository,
+    found: &Found,
     live: Option<&LiveRepository>,
-    verdict: &Verdict,
+    (verdict, secret_version): (&Verdict, Option<String>),
 ) -> RepositoryStatus {
     let generation = repository.metadata.generation;
     let before = repository.status.clone().unwrap_or_default();
@@ -68,7 +72,8 @@ fn put(
     let succeeded = succeeded.map(|last| whole_second(last.started));
     let asked = sync_request(repository);
     let is_handled = asked.is_none() || live.is_some_and(|live| live.handled_sync_request == asked);
-    let facts: Vec<Fact> = synced.into_iter().collect();
+    let valid = credentials_valid(repository, &found.secrets);
+    let facts: Vec<Fact> = synced.into_iter().chain(valid).collect();
     let jobs = live.and_then(|live| live.jobs.as_ref());
     let number = |number: u32| i32::try_from(number).ok();
     RepositoryStatus {
@@ -100,6 +105,15 @@ fn put(
         skipped: live
             .and_then(|live| i32::try_from(live.skipped).ok())
             .or(before.skipped),
+        observed_secret_version: secret_version,
+        revision: last
+            .and_then(|last| last.revision.clone())
+            .or(before.revision),
+        webhook_path: repository
+            .spec
+            .webhook
+            .as_ref()
+            .map(|_| webhook::path(&local_name(repository))),
     }
 }
 

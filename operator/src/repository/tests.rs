@@ -7,7 +7,7 @@ use package_broker_kinds::SecretData;
 use serde_json::{Value, json};
 
 use super::{
-    dereference::{Found, Named},
+    dereference::{Found, Named, NamedSecrets},
     validate::validate,
 };
 use crate::runtime::{
@@ -53,7 +53,7 @@ fn found(said: &Value) -> Found {
         broker: Some(broker(&json!({}))),
         live: Some(live(said)),
         admitted: Ok(()),
-        secret: Named::None,
+        secrets: NamedSecrets::default(),
     }
 }
 
@@ -76,10 +76,23 @@ fn each_state_has_its_verdict() {
     let plain = json!({});
     let secured = json!({"credentialsSecretRef": {"name": "gitlab"}});
     let local = json!({"url": "file:///srv/git/lib.git"});
-    let of_secret = |secret: Named| Found {
-        secret,
+    let called = json!({"webhook": {"secretRef": {"name": "hook"}}});
+    let of_secret = |credentials: Named| Found {
+        secrets: NamedSecrets {
+            credentials,
+            webhook: Named::None,
+        },
         ..found(&synced(None, false))
     };
+    let of_webhook = |webhook: Named| Found {
+        secrets: NamedSecrets {
+            credentials: Named::None,
+            webhook,
+        },
+        ..found(&synced(None, false))
+    };
+    let hook =
+        |text: &str| SecretData::from([("secret".to_owned(), text.as_bytes().to_vec().into())]);
     let wrong = SecretData::from([("username".to_owned(), b"ci".to_vec().into())]);
     let right = SecretData::from([("token".to_owned(), b"x".to_vec().into())]);
     for (spec, found, expected) in [
@@ -103,6 +116,21 @@ fn each_state_has_its_verdict() {
             ("Stalled", Some(Reason::InvalidSecret)),
         ),
         (&secured, of_secret(Named::Found(right)), ("Ready", None)),
+        (
+            &called,
+            of_webhook(Named::Missing),
+            ("Progressing", Some(Reason::SecretNotFound)),
+        ),
+        (
+            &called,
+            of_webhook(Named::Found(hook("too short"))),
+            ("Stalled", Some(Reason::InvalidSecret)),
+        ),
+        (
+            &called,
+            of_webhook(Named::Found(hook("0123456789abcdef"))),
+            ("Ready", None),
+        ),
         (
             &json!({"suspend": true}),
             found(&synced(None, false)),

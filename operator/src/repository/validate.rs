@@ -1,15 +1,19 @@
 //! Whether a `Repository` can be used, and how it goes. Pure: no client.
 
 use kube::ResourceExt;
-use package_broker_crds::{PackageBroker, Reason, Repository};
-use package_broker_kinds::{credentials, egress, schedule};
+use package_broker_crds::{ConditionType, PackageBroker, Reason, Repository};
+use package_broker_kinds::{
+    SecretData,
+    credentials::{self, Mistake},
+    egress, schedule, webhook,
+};
 
-use super::dereference::{Found, Named};
+use super::dereference::{Found, Named, NamedSecrets, credentials_secret, webhook_secret};
 use crate::{
     member::{home, local_name},
     refusal::Refusal,
     runtime::{
-        conditions::Verdict,
+        conditions::{Fact, Verdict},
         live::{LastSync, LiveRepository},
     },
 };
@@ -23,7 +27,7 @@ pub(super) fn validate(repository: &Repository, found: &Found) -> Verdict {
     if let Err(refusal) = &found.admitted {
         return refusal.clone().verdict();
     }
-    if let Err(refusal) = judge(repository, broker, &found.secret) {
+    if let Err(refusal) = judge(repository, broker, &found.secrets) {
         return refusal.verdict();
     }
     if repository.spec.suspend {
@@ -69,14 +73,14 @@ fn counted(number: i64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Whether it can be used under this broker and with this Secret.
+/// Whether it can be used under this broker and with these Secrets.
 ///
 /// # Errors
 /// The first mistake.
 pub(super) fn judge(
     repository: &Repository,
     broker: &PackageBroker,
-    secret: &Named,
+    secrets: &NamedSecrets,
 ) -> Result<(), Refusal> {
     if let Some(refused) = egress::refused(&repository.spec, &broker.spec.egress).first() {
         let field = refused.path.join(".");
@@ -88,19 +92,55 @@ pub(super) fn judge(
         let message = format!("{field}: {}; {}", mistake.message, mistake.fix);
         return Err(Refusal::new(Reason::InvalidSpec, message));
     }
-    let reference = repository.spec.credentials_secret_ref.as_ref();
-    let name = reference.map_or("", |reference| reference.name.as_str());
-    let field = "spec.credentialsSecretRef.name";
+    judge_credentials(repository, secrets)?;
+    let namespace = repository.namespace().unwrap_or_default();
+    let name = webhook_secret(repository).unwrap_or_default();
+    let field = webhook::PATH.join(".");
+    let field = (field.as_str(), namespace.as_str(), name);
+    check(field, &secrets.webhook, webhook::check)
+}
+
+/// Whether the source can be asked with this Secret.
+fn judge_credentials(repository: &Repository, secrets: &NamedSecrets) -> Result<(), Refusal> {
+    let namespace = repository.namespace().unwrap_or_default();
+    let spec = &repository.spec;
+    let name = credentials_secret(repository).unwrap_or_default();
+    let field = ("spec.credentialsSecretRef.name", namespace.as_str(), name);
+    check(field, &secrets.credentials, |data| {
+        let mistakes = credentials::check(spec.type_, &spec.url, data);
+        mistakes.into_iter().next()
+    })
+}
+
+/// What is said of its credentials, if it has any.
+pub(super) fn credentials_valid(repository: &Repository, secrets: &NamedSecrets) -> Option<Fact> {
+    credentials_secret(repository)?;
+    let judged = judge_credentials(repository, secrets);
+    let good = "the Secret holds what the source asks for";
+    let (reason, message) = match &judged {
+        Ok(()) => (Reason::Succeeded, good.to_owned()),
+        Err(refusal) => (refusal.reason, refusal.message.clone()),
+    };
+    Some(Fact {
+        type_: ConditionType::CredentialsValid,
+        holds: judged.is_ok(),
+        reason,
+        message,
+    })
+}
+
+/// Whether a Secret is there and holds what it should.
+fn check(
+    (field, namespace, name): (&str, &str, &str),
+    secret: &Named,
+    mistake: impl Fn(&SecretData) -> Option<Mistake>,
+) -> Result<(), Refusal> {
     let data = match secret {
         Named::None => return Ok(()),
         Named::Found(data) => data,
-        Named::Missing => {
-            let namespace = repository.namespace().unwrap_or_default();
-            return Err(Refusal::no_secret(field, &namespace, name));
-        }
+        Named::Missing => return Err(Refusal::no_secret(field, namespace, name)),
     };
-    let spec = &repository.spec;
-    match credentials::check(spec.type_, &spec.url, data).first() {
+    match mistake(data) {
         None => Ok(()),
         Some(mistake) => {
             let key = mistake.key.as_ref();

@@ -21,10 +21,25 @@ pub(crate) struct Live {
     pub(crate) version: String,
     /// What is wrong with what the broker was given.
     pub(crate) manifests: Option<String>,
+    /// How it stands with the servers beside its database.
+    pub(crate) servers: Option<LiveServers>,
     #[serde(deserialize_with = "by_name")]
     pub(crate) repositories: HashMap<String, LiveRepository>,
     #[serde(deserialize_with = "by_name")]
     pub(crate) access_tokens: HashMap<String, LiveToken>,
+}
+
+/// The servers beside a broker's database.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct LiveServers {
+    pub(crate) storage: LiveServer,
+    pub(crate) cache: LiveServer,
+}
+
+/// Whether a server can be used.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct LiveServer {
+    pub(crate) error: Option<String>,
 }
 
 /// A repository as it is in force.
@@ -68,6 +83,7 @@ pub(crate) struct LastSync {
     pub(crate) started: Timestamp,
     pub(crate) error: Option<String>,
     pub(crate) lasting: bool,
+    pub(crate) revision: Option<String>,
 }
 
 /// A token that is taken.
@@ -180,9 +196,13 @@ impl Answers {
         (before, Arc::clone(known))
     }
 
-    /// Asks a broker for its release, and for nothing else.
-    pub(crate) async fn ask_version(&self, url: &str) -> Result<String, AskError> {
-        Ok(self.fetch(url).await?.version)
+    /// Asks a broker for its release and its servers; what it says of the rest is known.
+    pub(crate) async fn ask_itself(
+        &self,
+        url: &str,
+    ) -> Result<(String, Option<LiveServers>), AskError> {
+        let live = self.fetch(url).await?;
+        Ok((live.version, live.servers))
     }
 
     /// A broker that is gone says nothing any more.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use package_broker_core::domain::cadence::Outcome;
 use package_broker_crds::Repository;
+use package_broker_kinds::RepositorySecrets;
 
 use super::past::Past;
 use crate::{database::RepositoryState, package_broker::build::sync_request};
@@ -60,7 +61,8 @@ pub(super) fn due(facts: Facts<'_>) -> Due {
             retry_after: report.retry_after.map(Duration::from_secs),
         },
     };
-    let repository = package_broker_kinds::repository(facts.repository, None);
+    let repository =
+        package_broker_kinds::repository(facts.repository, &RepositorySecrets::default());
     let next = repository
         .cadence
         .next(&repository.name, past.ended, outcome);

@@ -38,6 +38,7 @@ pub(super) struct Report {
     pub(super) packages: Option<i32>,
     pub(super) versions: Option<i64>,
     pub(super) skipped: Option<usize>,
+    pub(super) revision: Option<String>,
     pub(super) error: Option<String>,
     pub(super) lasting: bool,
     /// In seconds.
@@ -141,6 +142,7 @@ impl Past {
             skipped: status
                 .skipped
                 .and_then(|skipped| usize::try_from(skipped).ok()),
+            revision: status.revision.clone(),
             error: (synced.status != "True").then(|| synced.message.clone()),
             lasting: stalled.is_some(),
             retry_after: None,

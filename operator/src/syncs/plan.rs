@@ -129,6 +129,7 @@ fn live(known: &Known, next: Option<Timestamp>) -> LiveRepository {
             started: past.report.started.unwrap_or(past.started),
             error: past.report.error.clone(),
             lasting: past.report.lasting,
+            revision: past.report.revision.clone(),
         }),
         handled_sync_request: handled(known),
         jobs: Some(LiveJobs {

@@ -20,12 +20,13 @@ pub const MAX_DETAIL: usize = 8 << 10;
 const TOKEN_LENGTH: usize = 40;
 
 /// The actors that are no tokens, by their names in records.
-pub const OWN_ACTORS: [&str; 4] = [ANONYMOUS, MANIFESTS, SYNC, BROKER];
+pub const OWN_ACTORS: [&str; 5] = [ANONYMOUS, MANIFESTS, WEBHOOK, SYNC, BROKER];
 /// What the names of tokens begin with in records: a token may have any name, `sync` too.
 pub const TOKEN_ACTOR: &str = "token/";
 
 const ANONYMOUS: &str = "anonymous";
 const MANIFESTS: &str = "manifests";
+const WEBHOOK: &str = "webhook";
 const SYNC: &str = "sync";
 const BROKER: &str = "broker";
 
@@ -83,6 +84,8 @@ words! {
         Search = "search",
         /// A client told what it installed.
         InstallNotified = "install.notified",
+        /// A sync was asked for, besides those at their times.
+        SyncRequested = "sync.requested",
         /// A request came without a valid token.
         AccessRefused = "access.refused",
         /// A token began to count.
@@ -149,6 +152,8 @@ pub enum Actor<'a> {
     Anonymous,
     /// Whoever changed the manifests.
     Manifests,
+    /// The host of a source, by its webhook.
+    Webhook,
     /// A sync, or the reading of a package on demand.
     Sync,
     /// The program itself.
@@ -161,6 +166,7 @@ impl<'a> Actor<'a> {
             Self::Token(name) => (TOKEN_ACTOR, name),
             Self::Anonymous => (ANONYMOUS, ""),
             Self::Manifests => (MANIFESTS, ""),
+            Self::Webhook => (WEBHOOK, ""),
             Self::Sync => (SYNC, ""),
             Self::Broker => (BROKER, ""),
         }

@@ -1,4 +1,4 @@
-//! Declared repositories as the database keeps them: settings as JSON text, credentials packed to be sealed.
+//! Declared repositories as the database keeps them: settings as JSON text, secrets packed to be sealed.
 //!
 //! The text has a form, a number that says how to read it. A release reads the forms it knows. A field that it does not
 //! know is an error: to go on without it could mean to take packages that a newer release was told to leave out.
@@ -16,6 +16,7 @@ use super::{
     patterns::{NameFilter, NamePattern},
     repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
     schedule::Schedule,
+    webhook::WebhookSecret,
 };
 
 /// How settings are written.
@@ -23,6 +24,10 @@ const SETTINGS_FORM: u32 = 1;
 
 /// How credentials are packed.
 const CREDENTIALS_FORM: u8 = 1;
+
+/// The key that the secret of a webhook is packed under. No Secret has such a key; releases that do not know it take it for
+/// one that is somebody else's.
+const WEBHOOK_KEY: &str = "webhook:secret";
 
 /// Stored settings cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -117,6 +122,7 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         path,
         bucket,
         credentials: _,
+        webhook: _,
         public,
         suspended,
         retained,
@@ -151,14 +157,14 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
     serde_json::to_string(&settings).map_err(unreadable)
 }
 
-/// The repository of these settings and credentials.
+/// The repository of these settings and secrets.
 ///
 /// # Errors
 /// [`SettingsError`] if the settings were written by a newer release, or are damaged.
 pub fn read_settings(
     name: RepositoryName,
     settings: &str,
-    credentials: Credentials,
+    secrets: Secrets,
 ) -> Result<Repository, SettingsError> {
     let Form { form } = serde_json::from_str(settings).map_err(unreadable)?;
     if form != SETTINGS_FORM {
@@ -191,7 +197,8 @@ pub fn read_settings(
             region: settings.bucket.region,
             path_style: settings.bucket.path_style,
         },
-        credentials,
+        credentials: secrets.credentials,
+        webhook: secrets.webhook,
         public: settings.public,
         suspended: settings.suspended,
         retained: settings.retained,
@@ -203,11 +210,27 @@ fn unreadable(error: serde_json::Error) -> SettingsError {
     SettingsError::Unreadable(error.to_string())
 }
 
-/// Credentials as the text to seal: the form, then each key and value, each after its length in 8 bytes.
-pub fn pack(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
+/// What is secret about a repository.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    /// What its source is asked with.
+    pub credentials: Credentials,
+    /// What calls of its host are proven with.
+    pub webhook: Option<WebhookSecret>,
+}
+
+/// The secrets of a repository as the text to seal: the form, then each key and value, each after its length in 8 bytes.
+/// Nothing if it has none.
+pub fn pack(repository: &Repository) -> Option<Zeroizing<Vec<u8>>> {
+    let (credentials, webhook) = (&repository.credentials, repository.webhook.as_ref());
+    if credentials.is_empty() && webhook.is_none() {
+        return None;
+    }
+    let webhook = webhook.map(|secret| (WEBHOOK_KEY, secret.text()));
     let parts = || {
         credentials
             .entries()
+            .chain(webhook)
             .flat_map(|(key, value)| [key.as_bytes(), value.expose_secret()])
     };
     // Room for all of it: grown on the way, it would leave copies of secrets behind.
@@ -218,26 +241,33 @@ pub fn pack(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
         packed.extend((part.len() as u64).to_be_bytes());
         packed.extend(part);
     }
-    packed
+    Some(packed)
 }
 
-/// The credentials that were packed.
+/// The secrets that were packed.
 ///
 /// # Errors
 /// [`PackingError`] if that is not what it is.
-pub fn unpack(packed: &[u8]) -> Result<Credentials, PackingError> {
+pub fn unpack(packed: &[u8]) -> Result<Secrets, PackingError> {
     let mut rest = packed
         .strip_prefix(&[CREDENTIALS_FORM])
         .ok_or(PackingError)?;
-    let mut data = BTreeMap::new();
+    let (mut data, mut webhook) = (BTreeMap::new(), None);
     while !rest.is_empty() {
         let (key, after) = part(rest)?;
         let (value, after) = part(after)?;
         let key = std::str::from_utf8(key).map_err(|_| PackingError)?;
-        data.insert(key.to_owned(), SecretSlice::from(value.to_vec()));
+        if key == WEBHOOK_KEY {
+            webhook = Some(WebhookSecret::new(value));
+        } else {
+            data.insert(key.to_owned(), SecretSlice::from(value.to_vec()));
+        }
         rest = after;
     }
-    Ok(Credentials::new(data))
+    Ok(Secrets {
+        credentials: Credentials::new(data),
+        webhook,
+    })
 }
 
 /// The first part, and what comes after it.

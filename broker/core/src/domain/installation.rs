@@ -168,6 +168,7 @@ mod tests {
             path: None,
             bucket: BucketAccess::default(),
             credentials: Credentials::default(),
+            webhook: None,
             public,
             suspended: false,
             retained: false,

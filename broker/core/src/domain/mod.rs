@@ -23,3 +23,4 @@ pub mod skipped;
 pub mod stamp;
 pub mod token;
 pub mod version;
+pub mod webhook;

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
-use super::{cadence::Cadence, names::RepositoryName, patterns::NameFilter};
+use super::{
+    cadence::Cadence, names::RepositoryName, patterns::NameFilter, webhook::WebhookSecret,
+};
 
 /// Which protocol a repository's URL speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,6 +17,12 @@ pub enum SourceKind {
     Composer,
     /// A git repository that holds one package.
     Git,
+    /// The same on GitHub.
+    GitHub,
+    /// The same on a GitLab.
+    GitLab,
+    /// The same on Bitbucket.
+    Bitbucket,
     /// A folder or a bucket of package archives.
     Artifact,
 }
@@ -25,6 +33,9 @@ impl SourceKind {
         match self {
             Self::Composer => "composer",
             Self::Git => "git",
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Bitbucket => "bitbucket",
             Self::Artifact => "artifact",
         }
     }
@@ -86,6 +97,8 @@ pub struct Repository {
     pub bucket: BucketAccess,
     /// What the source is asked with.
     pub credentials: Credentials,
+    /// What calls of the source's host are proven with; nothing if none are taken.
+    pub webhook: Option<WebhookSecret>,
     /// A public repository is never asked for names that private ones claim (design rule 2).
     pub public: bool,
     /// It is not synced for the time being. What was read of it before goes on being served, and no name is expected of it
@@ -110,10 +123,15 @@ impl Repository {
             path,
             bucket,
             credentials,
+            webhook,
             public,
             suspended,
             retained,
         } = self;
+        let same_webhook = match (webhook, &other.webhook) {
+            (Some(webhook), Some(other)) => webhook.same_as(other),
+            (webhook, other) => webhook.is_none() && other.is_none(),
+        };
         (name, kind, url, priority, filter)
             == (
                 &other.name,
@@ -132,6 +150,7 @@ impl Repository {
                 )
             && (public, suspended, retained) == (&other.public, &other.suspended, &other.retained)
             && credentials.same_as(&other.credentials)
+            && same_webhook
     }
 }
 
@@ -159,6 +178,11 @@ impl Credentials {
     pub fn text(&self, key: &str) -> Option<&str> {
         let text = std::str::from_utf8(self.bytes(key)?).ok()?;
         Some(text.trim_end_matches(['\r', '\n']))
+    }
+
+    /// All keys and values.
+    pub fn to_map(&self) -> BTreeMap<String, SecretSlice<u8>> {
+        self.0.clone()
     }
 
     /// Every key with its raw bytes, in the order of the keys.

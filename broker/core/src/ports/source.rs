@@ -57,6 +57,8 @@ pub struct Survey {
     pub unchanged: bool,
     /// Refs or files that belong to no package, with the reasons.
     pub skipped: Vec<Skipped>,
+    /// What people call this moment, if the source has a word for it: `main@sha1:COMMIT`, as Flux writes it.
+    pub revision: Option<String>,
     /// Reads packages of this moment.
     pub reader: Arc<dyn PackageReader>,
 }

@@ -74,6 +74,9 @@ pub struct Attempt {
     pub error: Option<String>,
     /// Whether only a change of settings can help.
     pub lasting: bool,
+    /// What the source was, in its own words, if it succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// A repository with its source, for as long as its settings stand.

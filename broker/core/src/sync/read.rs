@@ -187,6 +187,7 @@ impl Outcome {
             read: self.tried,
             changed: self.changed,
             removed: self.absent.len(),
+            revision: None,
         };
         let Some((name, error)) = self.first_failure else {
             return Ok(Read {

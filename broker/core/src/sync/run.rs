@@ -35,6 +35,8 @@ pub struct SyncReport {
     pub changed: usize,
     /// Packages that are no longer there.
     pub removed: usize,
+    /// What the source was, in its own words.
+    pub revision: Option<String>,
 }
 
 impl SyncService {
@@ -58,7 +60,8 @@ impl SyncService {
                     read,
                     changed,
                     removed,
-                } = *report;
+                    revision: _,
+                } = report;
                 let seconds = started.elapsed().as_secs_f64();
                 span.record("package_broker.changed", changed);
                 tracing::info!(repository = %repository.name, read, changed, removed, seconds, "synced");
@@ -81,6 +84,10 @@ impl SyncService {
                 seconds: started.elapsed().as_secs_f64(),
                 error: error.map(SyncError::to_string),
                 lasting: error.is_some_and(SyncError::is_lasting),
+                revision: result
+                    .as_ref()
+                    .ok()
+                    .and_then(|report| report.revision.clone()),
             };
             self.note_attempt(repository, attempt);
         }
@@ -143,6 +150,7 @@ impl SyncService {
         if record != before {
             self.save(repository, &record, Some(fence)).await?;
         }
+        read.report.revision = survey.revision;
         read.error.map_or(Ok(read.report), Err)
     }
 

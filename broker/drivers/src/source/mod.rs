@@ -74,7 +74,9 @@ impl Sources for SourceFactory {
     fn open(&self, repository: &Repository) -> Result<Arc<dyn Source>, SourceError> {
         Ok(match repository.kind {
             SourceKind::Composer => Arc::new(ComposerSource::open(repository, &self.network)?),
-            SourceKind::Git => Arc::new(GitSource::open(repository, &self.network, &self.git_dir)?),
+            SourceKind::Git | SourceKind::GitHub | SourceKind::GitLab | SourceKind::Bitbucket => {
+                Arc::new(GitSource::open(repository, &self.network, &self.git_dir)?)
+            }
             // Objects of buckets are looked into where mirrors are: that is the cache.
             SourceKind::Artifact => Arc::new(ArtifactSource::open(
                 repository,

@@ -8,7 +8,7 @@ use package_broker_drivers::database::postgres::Postgres;
 use serde::Serialize;
 
 use super::config::SettingsArgs;
-use crate::{drivers::shared, logging, replica, settings::Process};
+use crate::{checks::Part, drivers::shared, logging, replica, settings::Process};
 
 /// Options of `migrate`.
 #[derive(Parser)]
@@ -33,20 +33,6 @@ struct Report {
     storage: Part,
     cache: Part,
     encryption: Part,
-}
-
-/// Whether a part can be used.
-#[derive(Debug, Default, Serialize)]
-struct Part {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-impl Part {
-    fn of<T>(result: anyhow::Result<T>) -> Self {
-        let error = result.err().map(|error| format!("{error:#}"));
-        Self { error }
-    }
 }
 
 /// Makes or changes the tables. Safe while processes of the release before serve, and when several migrate at once.

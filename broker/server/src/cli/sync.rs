@@ -24,7 +24,7 @@ const ELSEWHERE: u8 = 75;
 #[derive(Parser)]
 #[command(
     after_help = "The last line on standard output is JSON: repository, result (succeeded, failed, elsewhere), started, seconds, \
-                        read, changed, removed, packages, versions, skipped, error, lasting if only a change can help, and retryAfter in seconds. Exit code 0: succeeded; 1: failed; 75: another process is syncing it."
+                        read, changed, removed, packages, versions, skipped, revision of a git repository, error, lasting if only a change can help, and retryAfter in seconds. Exit code 0: succeeded; 1: failed; 75: another process is syncing it."
 )]
 pub(super) struct Args {
     /// The name of the Repository.
@@ -60,6 +60,9 @@ struct Report<'a> {
     changed: usize,
     /// Packages that are no longer there.
     removed: usize,
+    /// What the source was, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
     /// What the repository has now.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     held: Option<Held>,
@@ -128,6 +131,7 @@ fn report<'a>(
         read: counts.read,
         changed: counts.changed,
         removed: counts.removed,
+        revision: counts.revision,
         error: result.as_ref().err().map(|error| format!("{error:#}")),
         lasting: why.is_some_and(SyncError::is_lasting),
         retry_after: why

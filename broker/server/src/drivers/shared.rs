@@ -43,7 +43,8 @@ pub(crate) async fn open(
     })
 }
 
-fn bucket(settings: &Process) -> anyhow::Result<S3> {
+/// The bucket that archives are kept in. Nothing is asked of it yet.
+pub(crate) fn bucket(settings: &Process) -> anyhow::Result<S3> {
     let uploads = settings.data.join("uploads");
     make_private_folder(&uploads)?;
     let storage = storage(&settings.storage)?;
@@ -59,8 +60,14 @@ pub(crate) async fn check_storage(settings: &Process) -> anyhow::Result<()> {
 pub(crate) async fn check_cache(settings: &Process) -> anyhow::Result<()> {
     if settings.cache.url.is_some() {
         let cache = cache(settings).await?;
-        cache.count("checks", Duration::from_secs(1)).await?;
+        ask(cache.as_ref()).await?;
     }
+    Ok(())
+}
+
+/// Asks a cache for the least that it can be asked for.
+pub(crate) async fn ask(cache: &dyn Cache) -> anyhow::Result<()> {
+    cache.count("checks", Duration::from_secs(1)).await?;
     Ok(())
 }
 

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use package_broker_core::domain::token::{self, TokenHash};
 use package_broker_crds::{
-    AccessToken, BrokerRef, NamespaceRule, PackageBroker, Repository, TOKEN_SHA256,
+    AccessToken, BrokerRef, NamespaceRule, PackageBroker, Repository, SecretRef, TOKEN_SHA256,
     validation::{Admitted, FieldError},
 };
 use package_broker_kinds::belonging::{admit, broker_of, localized_repository, localized_token};
-use package_broker_kinds::{SecretData, credentials, egress, schedule};
+use package_broker_kinds::{
+    RepositorySecrets, SecretData,
+    credentials::{self, Mistake},
+    egress, schedule, webhook,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -23,8 +27,8 @@ use super::{
 pub(crate) struct Desired {
     /// The installation.
     pub(crate) broker: PackageBroker,
-    /// Its sources, each with the Secret it names, in the order of the manifests.
-    pub(crate) repositories: Vec<(Repository, Option<SecretData>)>,
+    /// Its sources, each with the Secrets that it names, in the order of the manifests.
+    pub(crate) repositories: Vec<(Repository, RepositorySecrets)>,
     /// Its clients' tokens; without a hash where nothing says which it is, and one is to be made.
     pub(crate) tokens: Vec<(AccessToken, Option<TokenHash>)>,
 }
@@ -47,11 +51,11 @@ pub(crate) fn resolve(manifests: &Manifests) -> Result<Desired, ManifestErrors> 
         match &object.admitted {
             Admitted::PackageBroker(broker) => brokers.push((broker.as_ref(), at)),
             Admitted::Repository(repository) => {
-                let data = resolver.repository(repository, at);
+                let secrets = resolver.repository(repository, at);
                 let (of_broker, _) = broker_of(&repository.spec.broker_ref, at.namespace);
                 repositories.push((
                     localized_repository(repository, at.namespace, of_broker),
-                    data,
+                    secrets,
                 ));
             }
             Admitted::AccessToken(token) => {
@@ -128,7 +132,7 @@ impl<'a> Resolver<'a> {
         Some((*first).clone())
     }
 
-    fn repository(&mut self, repository: &Repository, at: At<'_>) -> Option<SecretData> {
+    fn repository(&mut self, repository: &Repository, at: At<'_>) -> RepositorySecrets {
         let spec = &repository.spec;
         if let Some(broker) = self.broker(&spec.broker_ref, at) {
             let rules = &broker.spec.allowed_namespaces;
@@ -138,17 +142,33 @@ impl<'a> Resolver<'a> {
         if let Some(mistake) = schedule::mistake(&spec.sync) {
             self.refuse(at, &schedule::PATH, mistake.message, mistake.fix);
         }
-        let reference = spec.credentials_secret_ref.as_ref()?;
+        let of_source = |data: &SecretData| credentials::check(spec.type_, &spec.url, data);
         let path = ["spec", "credentialsSecretRef", "name"];
-        let name = reference.name.as_str();
-        let secret = self.secret(name, &path, at)?;
-        for mistake in credentials::check(spec.type_, &spec.url, &secret.data) {
+        let of_webhook = |data: &SecretData| webhook::check(data).into_iter().collect();
+        let called = spec.webhook.as_ref().map(|webhook| &webhook.secret_ref);
+        RepositorySecrets {
+            credentials: self.checked(spec.credentials_secret_ref.as_ref(), &path, of_source, at),
+            webhook: self.checked(called, &webhook::PATH, of_webhook, at),
+        }
+    }
+
+    /// The Secret that a repository names, and what is wrong with it.
+    fn checked(
+        &mut self,
+        reference: Option<&SecretRef>,
+        path: &[&str],
+        check: impl Fn(&SecretData) -> Vec<Mistake>,
+        at: At<'_>,
+    ) -> Option<SecretData> {
+        let name = reference?.name.as_str();
+        let secret = self.secret(name, path, at)?;
+        for mistake in check(&secret.data) {
             let problem = if let Some(key) = &mistake.key {
                 let error = FieldError::new(secret.path(key), mistake.message, mistake.fix);
                 secret.source.problem(error)
             } else {
                 let message = format!("Secret {name:?} {}", mistake.message);
-                let error = FieldError::new(path_of(&path), message, mistake.fix);
+                let error = FieldError::new(path_of(path), message, mistake.fix);
                 at.source.problem(error)
             };
             // Several Repositories may use the Secret.

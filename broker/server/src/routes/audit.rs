@@ -26,6 +26,8 @@ pub(super) struct Access {
     pub(super) repository: Option<RepositoryName>,
     /// What the package file it was given is of.
     pub(super) entry: Option<Arc<Entry>>,
+    /// The repository that its call has synced.
+    pub(super) webhook: Option<RepositoryName>,
     /// It was given an empty list in place of "not found".
     pub(super) empty: bool,
 }
@@ -43,6 +45,15 @@ impl Access {
         let (Some(route), Some(outcome)) = (route, self.outcome(status)) else {
             return;
         };
+        if let Some(repository) = &self.webhook {
+            log.note(&Event {
+                address: Some(client),
+                subject: Some(repository.as_str()),
+                repository: Some(repository.as_str()),
+                ..Event::new(Actor::Webhook, Action::SyncRequested)
+            });
+            return;
+        }
         let Some(grant) = &self.grant else {
             if outcome == Outcome::Refused {
                 log.note(&Event {
@@ -71,7 +82,9 @@ impl Access {
     fn outcome(&self, status: StatusCode) -> Option<Outcome> {
         Some(match status {
             StatusCode::NOT_MODIFIED => Outcome::Unchanged,
-            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => Outcome::Refused,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+                Outcome::Refused
+            }
             StatusCode::NOT_FOUND | StatusCode::GONE => Outcome::Absent,
             StatusCode::METHOD_NOT_ALLOWED => return None,
             StatusCode::FAILED_DEPENDENCY => Outcome::Failed,
@@ -91,5 +104,6 @@ fn action(route: Route<'_>) -> Action {
         Route::List => Action::ListRead,
         Route::Search => Action::Search,
         Route::NotifyBatch => Action::InstallNotified,
+        Route::Webhook { .. } => Action::SyncRequested,
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn authenticate(
     match found {
         Ok(grant) => Ok(grant),
         Err(Refusal::Missing) => Err(Refusal::Missing.into()),
-        Err(refusal) => Err(slowed_down(refusal, client, app).await),
+        Err(refusal) => Err(slowed_down(refusal.into(), client, app).await),
     }
 }
 
@@ -53,12 +53,13 @@ fn grant(app: &App, headers: &HeaderMap) -> Result<Arc<Grant>, Refusal> {
         .authenticate(token.ok_or(Refusal::Unknown)?)
 }
 
-async fn slowed_down(refusal: Refusal, client: IpAddr, app: &App) -> Problem {
+/// The answer to somebody who guesses, after a pause; another one if that does not stop.
+pub(super) async fn slowed_down(refusal: Problem, client: IpAddr, app: &App) -> Problem {
     match app.broker.limits.failed(client).await {
-        Slowdown::None => refusal.into(),
+        Slowdown::None => refusal,
         Slowdown::Wait(pause) => {
             keep_waiting(app, pause).await;
-            refusal.into()
+            refusal
         }
         Slowdown::Refuse { pause, retry_after } => {
             keep_waiting(app, pause).await;

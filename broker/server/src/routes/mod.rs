@@ -16,19 +16,23 @@ pub(crate) mod metrics;
 mod public;
 mod route;
 mod status;
+mod webhooks;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::{Router, http::Uri, routing::get};
 use ipnet::IpNet;
-use package_broker_core::broker::Broker;
+use package_broker_core::{
+    broker::Broker, domain::names::RepositoryName, ports::database::DatabaseError,
+    sync::schedule::Scheduler,
+};
 use tokio::sync::Semaphore;
 
 use self::{error::Problem, metrics::Metrics};
@@ -37,7 +41,7 @@ pub(crate) use self::{
     public::answer,
     status::{Declared, DeclaredToken, InForce, SyncRequest},
 };
-use crate::wire::Pages;
+use crate::{checks::Servers, wire::Pages};
 
 /// What every handler shares.
 pub(crate) struct App {
@@ -60,6 +64,10 @@ pub(crate) struct App {
     pub(crate) manifests_in_force: AtomicBool,
     /// What the manifests in force say of themselves.
     pub(crate) declared: ArcSwap<InForce>,
+    /// How it stands with the servers beside the database, where there are any.
+    pub(crate) servers: ArcSwapOption<Servers>,
+    /// What syncs in this process; nothing where that is up to others.
+    pub(crate) scheduler: OnceLock<Arc<Scheduler>>,
     kept_waiting: Semaphore,
     /// Held by whoever looks at the database because of a request.
     looking: tokio::sync::Mutex<()>,
@@ -82,6 +90,8 @@ impl App {
             stale_after,
             manifests_in_force: AtomicBool::new(false),
             declared: ArcSwap::default(),
+            servers: ArcSwapOption::empty(),
+            scheduler: OnceLock::new(),
             kept_waiting: Semaphore::new(auth::MAX_KEPT_WAITING),
             looking: tokio::sync::Mutex::default(),
         }
@@ -109,6 +119,15 @@ impl App {
         }
         tokio::time::sleep(BETWEEN_LOOKS.saturating_sub(follower.age())).await;
         follower.look().await.is_ok()
+    }
+
+    /// Has a repository synced: here, or by whoever looks at requests in the database.
+    async fn request_sync(&self, name: &RepositoryName) -> Result<(), DatabaseError> {
+        if let Some(scheduler) = self.scheduler.get() {
+            scheduler.sync_now(name);
+            return Ok(());
+        }
+        self.broker.database.request_sync(name).await
     }
 
     /// From now on clients are, or are not, sent to the storage for archives.

@@ -27,6 +27,7 @@ use tracing::Instrument;
 
 use super::{
     App, audit::Access, auth, client, composer, error::Problem, limit::Nearest, route::Route,
+    webhooks,
 };
 use crate::traces;
 
@@ -119,6 +120,11 @@ async fn serve(
     access: &mut Access,
 ) -> Result<Response, Problem> {
     nearest.count_address(app, client).await?;
+    if let Route::Webhook { repository } = route {
+        let headers = &parts.headers;
+        let receiving = webhooks::receive(app, client, headers, body, repository, access);
+        return apart(receiving).await;
+    }
     let grant = auth::authenticate(app, client, &parts.headers).await?;
     let answered = match nearest.count_token(app, &grant).await {
         Ok(()) => granted(app, &grant, route, parts, body, access).await,
@@ -162,6 +168,8 @@ async fn granted(
         }
         Route::Search => apart(composer::search(app, Arc::clone(grant), &parts.uri)).await,
         Route::NotifyBatch => apart(composer::notify_batch(app, grant, body)).await,
+        // It has a proof of its own, and was answered before.
+        Route::Webhook { .. } => Err(Problem::no_such_route(shown(&parts.uri))),
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) enum Route<'a> {
     Search,
     /// `/notify-batch`
     NotifyBatch,
+    /// `/webhooks/{repository}`
+    Webhook {
+        /// The repository's name within the broker.
+        repository: &'a str,
+    },
 }
 
 impl<'a> Route<'a> {
@@ -67,18 +72,20 @@ impl<'a> Route<'a> {
             [Some("list.json"), None, ..] => Self::List,
             [Some("search.json"), None, ..] => Self::Search,
             [Some("notify-batch"), None, ..] => Self::NotifyBatch,
+            [Some("webhooks"), Some(repository), None, ..] => Self::Webhook { repository },
             _ => return None,
         })
     }
 
     /// The names of all routes in metrics, by [`Route::number`].
-    pub(super) const LABELS: [&'static str; 6] = [
+    pub(super) const LABELS: [&'static str; 7] = [
         "/packages.json",
         "/p2/{vendor}/{file}",
         "/dist/{vendor}/{package}/{version}/{file}",
         "/list.json",
         "/search.json",
         "/notify-batch",
+        "/webhooks/{repository}",
     ];
 
     /// Its place among [`Route::LABELS`].
@@ -90,6 +97,7 @@ impl<'a> Route<'a> {
             Self::List => 3,
             Self::Search => 4,
             Self::NotifyBatch => 5,
+            Self::Webhook { .. } => 6,
         }
     }
 
@@ -101,7 +109,7 @@ impl<'a> Route<'a> {
     /// The methods it has, as `Allow` lists them.
     pub(super) fn methods(self) -> &'static str {
         match self {
-            Self::NotifyBatch => "POST",
+            Self::NotifyBatch | Self::Webhook { .. } => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -109,7 +117,7 @@ impl<'a> Route<'a> {
     /// Whether it may be asked with this method.
     pub(super) fn allows(self, method: &Method) -> bool {
         match self {
-            Self::NotifyBatch => method == Method::POST,
+            Self::NotifyBatch | Self::Webhook { .. } => method == Method::POST,
             _ => method == Method::GET || method == Method::HEAD,
         }
     }
@@ -163,6 +171,12 @@ mod tests {
             ("/list.json", Route::List),
             ("/search.json", Route::Search),
             ("/notify-batch", Route::NotifyBatch),
+            (
+                "/webhooks/acme-lib",
+                Route::Webhook {
+                    repository: "acme-lib",
+                },
+            ),
         ] {
             assert_eq!(Route::of(path), Some(route), "{path}");
         }

@@ -12,6 +12,7 @@ use package_broker_core::{
 use serde::Serialize;
 
 use super::App;
+use crate::checks::Servers;
 
 /// What manifests say of themselves, as they are in force.
 #[derive(Debug, Default)]
@@ -59,6 +60,9 @@ pub(super) struct Answer {
     /// What is wrong with the manifests as they are now, if they are not in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     manifests: Option<String>,
+    /// How it stands with the servers beside the database, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<Arc<Servers>>,
     repositories: Vec<Repository>,
     access_tokens: Vec<DeclaredToken>,
 }
@@ -109,6 +113,7 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Json<Answer>, St
         version: env!("CARGO_PKG_VERSION"),
         packages: stored.packages,
         manifests: stored.manifests,
+        servers: app.servers.load_full(),
         repositories: repositories.collect(),
         access_tokens: in_force.tokens.clone(),
     }))

@@ -73,17 +73,18 @@ fn rejects_package_brokers() {
 #[test]
 fn rejects_types_and_urls_of_repositories() {
     const GIT: &str = "spec.url: not a git URL; write https://host/path, ssh://git@host/path, git@host:path or file:///path";
+    const HOSTED: &str = "spec.url: not a repository on such a host; write https://host/owner/name, or git@host:owner/name.git";
     const FOLDER: &str =
         "spec.url: not a folder or bucket; write a path, a file:///path URL or s3://bucket/prefix";
     const CREDENTIALS: &str = "spec.url: credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef";
     let rejected = [
         (
             repository("vcs", "https://h/x", json!({})),
-            "spec.type: \"vcs\" is not one of composer, git, artifact; write composer or git or artifact",
+            "spec.type: \"vcs\" is not one of composer, git, github, gitlab, bitbucket, artifact; write composer or git or github or gitlab or bitbucket or artifact",
         ),
         (
             repository("gitt", "https://h/x", json!({})),
-            "spec.type: \"gitt\" is not one of composer, git, artifact; did you mean git?",
+            "spec.type: \"gitt\" is not one of composer, git, github, gitlab, bitbucket, artifact; did you mean git?",
         ),
         (
             repository("composer", "", json!({})),
@@ -103,6 +104,30 @@ fn rejects_types_and_urls_of_repositories() {
         ),
         (git("https://u@h/x"), CREDENTIALS),
         (git("ssh://git:pw@h/x"), CREDENTIALS),
+        (
+            repository("github", "https://u@h/acme/lib", json!({})),
+            CREDENTIALS,
+        ),
+        (
+            repository("github", "https://github.com/acme", json!({})),
+            HOSTED,
+        ),
+        (
+            repository("gitlab", "https://gitlab.com/acme/", json!({})),
+            HOSTED,
+        ),
+        (
+            repository("bitbucket", "file:///srv/lib.git", json!({})),
+            HOSTED,
+        ),
+        (
+            repository("github", "https://github.com/acme/lib?tab=tags", json!({})),
+            HOSTED,
+        ),
+        (
+            composer(json!({"webhook": {}})),
+            "spec.webhook.secretRef: is required; add secretRef (Secret that calls are proven with)",
+        ),
         (git("lib.git"), GIT),
         (git("git://h/x"), GIT),
         (git("ext::sh -c x"), GIT),
@@ -112,7 +137,7 @@ fn rejects_types_and_urls_of_repositories() {
         (repository("artifact", "file://x", json!({})), FOLDER),
         (
             composer(json!({"git": {}})),
-            "spec.git: only a source of type git has this; remove it, or set spec.type to git",
+            "spec.git: only a git repository has this; remove it, or set spec.type to git, github, gitlab or bitbucket",
         ),
         (
             repository("git", "https://h/x", json!({"sync": {"mode": "lazy"}})),

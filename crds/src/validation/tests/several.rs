@@ -36,7 +36,7 @@ fn rules_are_silent_about_what_rests_on_a_broken_field() {
     };
     let no_type = "spec.type: is required; add type (What kind of source it is)";
     let no_url = "spec.url: is required; add url (Where the source is)";
-    let misspelt = "spec.type: \"gitt\" is not one of composer, git, artifact; did you mean git?";
+    let misspelt = "spec.type: \"gitt\" is not one of composer, git, github, gitlab, bitbucket, artifact; did you mean git?";
     let cases = [
         (without("type", json!({})), vec![no_type]),
         (
@@ -62,7 +62,7 @@ fn rules_are_silent_about_what_rests_on_a_broken_field() {
         (
             composer(json!({"git": {"path": 5}, "colour": "red"})),
             vec![
-                "spec.colour: unknown field; remove it; known here: brokerRef, bucket, credentialsSecretRef, deletionPolicy, git, packages, priority, suspend, sync, type, url",
+                "spec.colour: unknown field; remove it; known here: brokerRef, bucket, credentialsSecretRef, deletionPolicy, git, packages, priority, suspend, sync, type, url, webhook",
                 "spec.git.path: is a number, not a string; put the value in quotes",
             ],
         ),

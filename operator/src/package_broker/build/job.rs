@@ -27,6 +27,9 @@ pub(crate) const MIGRATION: &str = "migration";
 /// Its value for Jobs that sync.
 pub(crate) const SYNC: &str = "sync";
 
+/// The annotation of a Job that migrates with the image that it runs: of Jobs, the rest is not kept in memory.
+pub(crate) const IMAGE: &str = "package.broker/image";
+
 /// How long a migration may take.
 const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
 
@@ -101,7 +104,7 @@ pub(super) fn migration(
             &format!("migrate-{}", hex::encode(&of[..5])),
         ),
         component: MIGRATION,
-        annotations: BTreeMap::new(),
+        annotations: [(IMAGE.to_owned(), summary.image.clone())].into(),
         labels: BTreeMap::new(),
         limit: MIGRATION_LIMIT,
         kept: None,

@@ -36,10 +36,17 @@ pub(crate) fn public_url(broker: &PackageBroker) -> String {
 pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, String), BuildError> {
     let mut items = vec![broker_document(broker)?];
     let mut secrets: BTreeMap<&str, BTreeMap<&str, ByteString>> = BTreeMap::new();
-    for (repository, data) in &valid.repositories {
+    for (repository, found) in &valid.repositories {
         items.push(repository_document(repository)?);
-        let reference = repository.spec.credentials_secret_ref.as_ref();
-        if let (Some(reference), Some(data)) = (reference, data) {
+        let spec = &repository.spec;
+        let webhook = spec.webhook.as_ref().map(|webhook| &webhook.secret_ref);
+        for (reference, data) in [
+            (spec.credentials_secret_ref.as_ref(), &found.credentials),
+            (webhook, &found.webhook),
+        ] {
+            let (Some(reference), Some(data)) = (reference, data) else {
+                continue;
+            };
             let entries = data.iter().map(|(key, value)| {
                 let value = ByteString(value.expose_secret().to_vec());
                 (key.as_str(), value)

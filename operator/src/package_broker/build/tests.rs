@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::Resource;
 use package_broker_core::domain::{keyring::KeyRing, token::TokenHash};
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
-use package_broker_kinds::SecretData;
+use package_broker_kinds::{RepositorySecrets, SecretData};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -142,13 +142,19 @@ fn everything_that_can_be_said_is_there() {
         "egress": {"allowHttp": true},
     }));
     let data = SecretData::from([("token".to_owned(), b"hunter2".to_vec().into())]);
+    let webhook = SecretData::from([("secret".to_owned(), b"hunter3".to_vec().into())]);
     let valid = Valid {
         repositories: vec![(
             repository(
                 "acme-lib",
-                &json!({"credentialsSecretRef": {"name": "gitlab"}}),
+                &json!({
+                    "credentialsSecretRef": {"name": "gitlab"}, "webhook": {"secretRef": {"name": "hook"}},
+                }),
             ),
-            Some(data),
+            RepositorySecrets {
+                credentials: Some(data),
+                webhook: Some(webhook),
+            },
         )],
         tokens: vec![(access_token("ci"), taken("a-token"))],
         refused: 1,
@@ -171,8 +177,8 @@ fn the_same_input_gives_the_same_objects() {
     let broker = broker(&json!({}));
     let valid = || Valid {
         repositories: vec![
-            (repository("a", &json!({})), None),
-            (repository("b", &json!({})), None),
+            (repository("a", &json!({})), RepositorySecrets::default()),
+            (repository("b", &json!({})), RepositorySecrets::default()),
         ],
         ..Valid::default()
     };
@@ -208,12 +214,15 @@ fn children_have_no_labels_of_their_parent() {
 
 #[test]
 fn one_secret_for_two_is_there_once() {
-    let data = || SecretData::from([("token".to_owned(), b"x".to_vec().into())]);
+    let data = || RepositorySecrets {
+        credentials: Some([("token".to_owned(), b"x".to_vec().into())].into()),
+        webhook: None,
+    };
     let named = json!({"credentialsSecretRef": {"name": "both"}});
     let valid = Valid {
         repositories: vec![
-            (repository("a", &named), Some(data())),
-            (repository("b", &named), Some(data())),
+            (repository("a", &named), data()),
+            (repository("b", &named), data()),
         ],
         ..Valid::default()
     };
@@ -360,7 +369,12 @@ fn whatever_is_wrong_with_a_secret_is_told() {
 #[test]
 fn what_a_secret_cannot_hold_is_refused_with_a_way_out() {
     let long = format!("https://git.example.com/{}.git", "x".repeat(1_900));
-    let many = (0..1_000).map(|n| (repository(&format!("r{n}"), &json!({"url": long})), None));
+    let many = (0..1_000).map(|n| {
+        (
+            repository(&format!("r{n}"), &json!({"url": long})),
+            RepositorySecrets::default(),
+        )
+    });
     let valid = Valid {
         repositories: many.collect(),
         ..Valid::default()

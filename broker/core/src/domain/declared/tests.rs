@@ -39,6 +39,7 @@ fn full() -> Repository {
             path_style: Some(true),
         },
         credentials: Credentials::default(),
+        webhook: None,
         public: true,
         suspended: false,
         retained: false,
@@ -64,11 +65,15 @@ fn bare() -> Repository {
 }
 
 fn read(settings: &str) -> Result<Repository, SettingsError> {
-    read_settings(
-        RepositoryName::new("team"),
-        settings,
-        Credentials::default(),
-    )
+    read_settings(RepositoryName::new("team"), settings, Secrets::default())
+}
+
+/// A repository with these credentials.
+fn with(credentials: Credentials) -> Repository {
+    Repository {
+        credentials,
+        ..bare()
+    }
 }
 
 #[test]
@@ -114,7 +119,7 @@ fn what_a_newer_release_wrote_is_told() {
             FULL.replace(r#""region""#, r#""colour":"red","region""#),
             "colour",
         ),
-        (FULL.replace(r#""artifact""#, r#""github""#), "github"),
+        (FULL.replace(r#""artifact""#, r#""fossil""#), "fossil"),
         (FULL.replace(r#""public":true"#, r#""public":null"#), "null"),
         (FULL.replace(r#","public":true"#, ""), "public"),
         (FULL.replace(r#""form":1,"#, ""), "form"),
@@ -157,9 +162,29 @@ fn the_packing_of_credentials_is_frozen() {
     ]);
     let packed = b"\x01\0\0\0\0\0\0\0\x08password\0\0\0\0\0\0\0\x02\0\xff\
                    \0\0\0\0\0\0\0\x08username\0\0\0\0\0\0\0\x02ci";
-    assert_eq!(pack(&given).as_slice(), packed);
-    assert!(unpack(packed).unwrap().same_as(&given));
-    assert!(unpack(b"\x01").unwrap().is_empty());
+    assert_eq!(packed_of(&given).as_slice(), packed);
+    assert!(unpack(packed).unwrap().credentials.same_as(&given));
+    assert!(unpack(b"\x01").unwrap().credentials.is_empty());
+    assert!(pack(&with(Credentials::default())).is_none());
+}
+
+/// The same.
+#[test]
+fn the_packing_of_a_webhooks_secret_is_frozen() {
+    let given = Repository {
+        webhook: Some(WebhookSecret::new(b"hook")),
+        ..with(credentials(&[("token".to_owned(), b"ci".to_vec())]))
+    };
+    let packed = b"\x01\0\0\0\0\0\0\0\x05token\0\0\0\0\0\0\0\x02ci\
+                   \0\0\0\0\0\0\0\x0ewebhook:secret\0\0\0\0\0\0\0\x04hook";
+    assert_eq!(pack(&given).unwrap().as_slice(), packed);
+    let unpacked = unpack(packed).unwrap();
+    assert!(unpacked.credentials.same_as(&given.credentials));
+    assert!(unpacked.webhook.unwrap().is(b"hook"));
+}
+
+fn packed_of(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
+    pack(&with(credentials.clone())).unwrap_or_else(|| vec![CREDENTIALS_FORM].into())
 }
 
 #[test]
@@ -189,6 +214,9 @@ fn any_repository() -> impl Strategy<Value = Repository> {
     let kind = select(vec![
         SourceKind::Composer,
         SourceKind::Git,
+        SourceKind::GitHub,
+        SourceKind::GitLab,
+        SourceKind::Bitbucket,
         SourceKind::Artifact,
     ]);
     let mode = option::of(select(vec![SyncMode::Eager, SyncMode::Lazy]));
@@ -232,6 +260,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
             path_style: second.3.2,
         },
         credentials: Credentials::default(),
+        webhook: None,
         public: second.4.0,
         suspended: second.4.1,
         retained: second.4.2,
@@ -248,7 +277,7 @@ proptest! {
     #[test]
     fn any_credentials_come_back(pairs in vec((any::<String>(), vec(any::<u8>(), 0..9)), 0..5)) {
         let given = credentials(&pairs);
-        prop_assert!(unpack(&pack(&given)).unwrap().same_as(&given));
+        prop_assert!(unpack(&packed_of(&given)).unwrap().credentials.same_as(&given));
     }
 
     #[test]

@@ -9,10 +9,12 @@ use thiserror::Error;
 pub use self::rotate::{KeyUse, Rotation};
 use crate::{
     domain::{
-        declared::{PackingError, SettingsError, pack, read_settings, unpack, write_settings},
+        declared::{
+            PackingError, Secrets, SettingsError, pack, read_settings, unpack, write_settings,
+        },
         keyring::KeyRing,
         names::RepositoryName,
-        repository::{Credentials, Repository},
+        repository::Repository,
         sealed::{OpenError, Row, SealError, Sealed},
     },
     ports::{
@@ -215,12 +217,10 @@ impl DeclaredService {
             name: name(),
             error,
         })?;
-        let sealed = if repository.credentials.is_empty() {
-            None
-        } else {
-            let packed = pack(&repository.credentials);
-            Some(self.seal(&repository.name, &packed)?)
-        };
+        let packed = pack(repository);
+        let sealed = packed
+            .map(|packed| self.seal(&repository.name, &packed))
+            .transpose()?;
         Ok(DeclaredContent { settings, sealed })
     }
 
@@ -233,15 +233,15 @@ impl DeclaredService {
     }
 
     fn read(&self, record: &DeclaredRecord) -> Result<Repository, RowError> {
-        let credentials = match &record.content.sealed {
+        let secrets = match &record.content.sealed {
             Some(sealed) => {
                 let packed = self.keys.open(Row::credentials_of(&record.name), sealed)?;
                 unpack(&packed)?
             }
-            None => Credentials::default(),
+            None => Secrets::default(),
         };
         let settings = &record.content.settings;
-        Ok(read_settings(record.name.clone(), settings, credentials)?)
+        Ok(read_settings(record.name.clone(), settings, secrets)?)
     }
 
     async fn announce(&self) {

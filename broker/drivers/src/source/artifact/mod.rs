@@ -114,6 +114,7 @@ impl Source for ArtifactSource {
             listing: Listing::Names(packages.keys().cloned().collect()),
             unchanged: state == previous,
             skipped: state.skipped(),
+            revision: None,
             state: Some(state.encode()),
             reader: Arc::new(ArtifactReader {
                 place: Arc::clone(&self.place),

@@ -198,6 +198,7 @@ impl Source for ComposerSource {
             state,
             unchanged,
             skipped,
+            revision: None,
             reader: Arc::new(reader),
         })
     }

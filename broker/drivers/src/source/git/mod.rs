@@ -7,6 +7,7 @@
 mod address;
 mod archive;
 mod candidates;
+mod host;
 mod manifest;
 mod mirror;
 mod path;
@@ -66,6 +67,7 @@ impl Source for GitSource {
             state: serde_json::to_string(&moment.state).ok(),
             unchanged,
             skipped: Vec::new(),
+            revision: moment.revision(),
             reader: Arc::new(Reader {
                 upstream: Arc::clone(&self.0),
                 moment,

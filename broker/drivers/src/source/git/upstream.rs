@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     address::Address,
+    host::{self, Pages},
     manifest,
     mirror::{Mirror, View},
     path::clean_path,
@@ -40,6 +41,8 @@ pub(super) struct Upstream {
     pub(super) mirror: Mirror,
     /// The folder of `composer.json`; `None` for the top.
     pub(super) path: Option<String>,
+    /// Where people see it, if it is on a host that we know.
+    pages: Option<Pages>,
     max_manifest: u64,
     timeout: Duration,
     /// A digest of what besides the refs decides what is read.
@@ -63,6 +66,15 @@ pub(super) struct State {
     pub(super) name: PackageName,
 }
 
+impl Moment {
+    /// The default branch and its commit.
+    pub(super) fn revision(&self) -> Option<String> {
+        let (branch, target) = self.refs.default_branch()?;
+        let branch = branch.strip_prefix(HEADS).unwrap_or(branch);
+        Some(format!("{branch}@sha1:{}", target.peeled))
+    }
+}
+
 impl Upstream {
     /// The remote that `repository` names, with its mirror below `git_dir`. Does no I/O.
     ///
@@ -74,12 +86,14 @@ impl Upstream {
         git_dir: &Path,
     ) -> Result<Self, SourceError> {
         let address = Address::parse(&repository.url, network.policy())?;
+        let host = host::Kind::of(repository.kind);
+        let credentials = host.map_or_else(
+            || repository.credentials.clone(),
+            |host| host.login(&repository.credentials),
+        );
+        let pages = host.and_then(|host| Pages::of(host, &address));
         let fetcher = match &address {
-            Address::Http(url) => Some(Arc::new(Fetcher::new(
-                network,
-                url,
-                &repository.credentials,
-            )?)),
+            Address::Http(url) => Some(Arc::new(Fetcher::new(network, url, &credentials)?)),
             Address::Ssh(_) | Address::Local(_) => None,
         };
         let path = repository
@@ -92,10 +106,13 @@ impl Upstream {
             .limits()
             .max_metadata_size
             .min(manifest::MAX_MANIFEST);
-        let settings = format!(
+        let mut settings = format!(
             "{READING}\0{address}\0{}\0{max_manifest}",
             path.as_deref().unwrap_or_default()
         );
+        if let Some(pages) = &pages {
+            settings.extend(["\0", &format!("{pages:?}")]);
+        }
         let digest = hex::encode(Sha256::digest(settings));
         Ok(Self {
             name: repository.name.clone(),
@@ -104,10 +121,11 @@ impl Upstream {
                 address,
                 network: Arc::clone(network),
                 fetcher,
-                credentials: repository.credentials.clone(),
+                credentials,
                 keys: KeyFolder::of(git_dir),
             },
             path,
+            pages,
             max_manifest,
             timeout: repository.timeout,
             settings: digest.get(..8).unwrap_or_default().to_owned(),
@@ -275,6 +293,7 @@ impl Upstream {
             name: &moment.state.name,
             url: &url,
             path: self.path.as_deref(),
+            pages: self.pages.as_ref(),
             max_manifest: self.max_manifest,
         };
         let mut found = self.reading(&moment.refs, |repository| {

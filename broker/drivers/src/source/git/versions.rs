@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::{
     candidates::{Candidate, Kind, candidates},
+    host::Pages,
     manifest::{self, Declared, Manifest},
     refs::RemoteRefs,
     session::Session,
@@ -35,6 +36,8 @@ pub(super) struct Package<'a> {
     pub(super) url: &'a str,
     /// The folder of `composer.json`.
     pub(super) path: Option<&'a str>,
+    /// Where people see it.
+    pub(super) pages: Option<&'a Pages>,
     /// The most bytes of a `composer.json`.
     pub(super) max_manifest: u64,
 }
@@ -221,7 +224,13 @@ fn assemble(
         .map(|(key, value)| (key.into(), value))
         .chain(theirs)
         .chain(time);
-    Ok(with_default(all.collect(), candidate.kind))
+    let mut fields = with_default(all.collect(), candidate.kind);
+    if let Some(pages) = package.pages {
+        let is_tag = candidate.kind == Kind::Tag;
+        let tag = is_tag.then_some(candidate.label.as_str());
+        pages.add_support(&mut fields, tag, commit);
+    }
+    Ok(fields)
 }
 
 /// Marks the default branch, and no other version.

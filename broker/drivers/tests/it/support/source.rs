@@ -72,6 +72,7 @@ pub(crate) fn repository(url: &str) -> Repository {
         path: None,
         bucket: BucketAccess::default(),
         credentials: Credentials::default(),
+        webhook: None,
         public: false,
         suspended: false,
         retained: false,

@@ -119,9 +119,10 @@ fn reads_files_and_folders_with_several_documents() {
     ]);
     let desired = folder.resolve().unwrap();
     assert_eq!(desired.broker.metadata.name.as_deref(), Some("main"));
-    let [(repository, Some(secret))] = desired.repositories.as_slice() else {
+    let [(repository, secrets)] = desired.repositories.as_slice() else {
         panic!("one repository")
     };
+    let secret = secrets.credentials.as_ref().unwrap();
     assert_eq!(repository.spec.sync.timeout.as_str(), "10m");
     assert!(
         secret["known_hosts"]

@@ -38,7 +38,10 @@ fn they_belong_to_it_where_it_allows_that() {
         .map(|(repository, _)| repository.metadata.name.as_deref())
         .collect();
     assert_eq!(names, [Some("lib"), Some("lib.tenant")]);
-    assert!(desired.repositories[1].1.is_some(), "its Secret is its own");
+    assert!(
+        desired.repositories[1].1.credentials.is_some(),
+        "its Secret is its own"
+    );
     // A tenant's token is for the tenant's repository of that name.
     let (token, _) = &desired.tokens[0];
     assert_eq!(token.metadata.name.as_deref(), Some("lib.tenant"));
