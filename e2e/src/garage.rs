@@ -102,6 +102,11 @@ impl Garage {
         Ok(server)
     }
 
+    /// Its process.
+    pub fn process(&self) -> &ChildGroup {
+        &self.server
+    }
+
     /// The URL of its S3 API.
     pub fn endpoint(&self) -> String {
         format!("http://{}:{}", self.place.address(), self.port)

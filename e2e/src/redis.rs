@@ -20,7 +20,7 @@ const PASSWORD: &str = "redis-password";
 /// A server that wants a password.
 #[derive(Debug)]
 pub struct Redis {
-    _server: ChildGroup,
+    server: ChildGroup,
     _folder: TempDir,
     place: Place,
     port: u16,
@@ -55,7 +55,7 @@ impl Redis {
         let server = ChildGroup::spawn("redis-server", command)
             .context("apt-get install -y --no-install-recommends redis-server")?;
         let redis = Self {
-            _server: server,
+            server,
             _folder: folder,
             place: place.clone(),
             port,
@@ -71,6 +71,11 @@ impl Redis {
     /// Its URL, with the password.
     pub fn url(&self) -> String {
         format!("redis://:{PASSWORD}@{}:{}", self.place.address(), self.port)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &ChildGroup {
+        &self.server
     }
 
     /// The answer to a line of the protocol, after the password.

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access_token,
     args::{Args, Leader},
-    context::Context,
+    context::{Context, UnreadableKinds},
     error::ReconcileError,
     metrics::Metrics,
     package_broker, probes, repository,
@@ -258,7 +258,8 @@ fn assemble(
         look_at_token.clone(),
         look_at_syncs.clone(),
     );
-    let (stores, children) = triggers.watch_all(watches);
+    let unreadable = UnreadableKinds::default();
+    let (stores, children) = triggers.watch_all(watches, &unreadable);
     let asking = reqwest::Client::builder()
         .no_proxy()
         .build()
@@ -285,6 +286,7 @@ fn assemble(
         attempts: package_broker::migration::Attempts::default(),
         databases: crate::database::Databases::default(),
         syncs: crate::syncs::Syncs::default(),
+        unreadable,
         client,
     };
     let work = Work {

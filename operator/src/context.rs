@@ -19,6 +19,7 @@ use crate::{
     runtime::{
         apply::Applier,
         events::Events,
+        guard::Unreadable,
         live::{Answers, Live},
         once::Once,
         requeue::Backoffs,
@@ -56,10 +57,20 @@ pub(crate) struct Context {
     pub(crate) databases: Databases,
     /// What is known of sync Jobs.
     pub(crate) syncs: Syncs,
+    /// What users declare and this release cannot read.
+    pub(crate) unreadable: UnreadableKinds,
     /// Has the syncs of a broker looked at.
     pub(crate) look_at_syncs: Trigger<PackageBroker>,
     pub(crate) look_at_repository: Trigger<Repository>,
     pub(crate) look_at_token: Trigger<AccessToken>,
+}
+
+/// Objects that cannot be read, by kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UnreadableKinds {
+    pub(crate) brokers: Unreadable,
+    pub(crate) repositories: Unreadable,
+    pub(crate) tokens: Unreadable,
 }
 
 impl Context {
@@ -96,6 +107,7 @@ impl Context {
             brokers: self.brokers.clone(),
             repositories: self.repositories.clone(),
             tokens: self.tokens.clone(),
+            unreadable: self.unreadable.clone(),
         }
     }
 

@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::runtime::conditions::find;
+use crate::{context::UnreadableKinds, runtime::conditions::find};
 
 /// Bounds of the histogram of reconciles, in seconds.
 const BUCKETS: [f64; 8] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
@@ -100,8 +100,15 @@ impl Metrics {
             "Objects by kind, whether they are ready, and why",
             objects.clone(),
         );
+        let unreadable = Family::<OfKind, Gauge>::default();
+        registry.register(
+            "unreadable_objects",
+            "Objects that this release cannot read, by kind",
+            unreadable.clone(),
+        );
         for kinds in stores {
             kinds.count(&objects);
+            kinds.count_unreadable(&unreadable);
         }
         encode(&mut text, &registry)?;
         // The end mark belongs at the end of the whole text only.
@@ -120,9 +127,26 @@ pub(crate) struct Kinds {
     pub(crate) brokers: Store<PackageBroker>,
     pub(crate) repositories: Store<Repository>,
     pub(crate) tokens: Store<AccessToken>,
+    pub(crate) unreadable: UnreadableKinds,
 }
 
 impl Kinds {
+    fn count_unreadable(&self, objects: &Family<OfKind, Gauge>) {
+        let UnreadableKinds {
+            brokers,
+            repositories,
+            tokens,
+        } = &self.unreadable;
+        for (kind, found) in [
+            ("PackageBroker", brokers),
+            ("Repository", repositories),
+            ("AccessToken", tokens),
+        ] {
+            let count = i64::try_from(found.count()).unwrap_or(i64::MAX);
+            objects.get_or_create(&OfKind { kind }).inc_by(count);
+        }
+    }
+
     fn count(&self, objects: &Family<OfReady, Gauge>) {
         let count = |kind, conditions: Option<&[_]>| {
             let ready = conditions.and_then(|all| find(all, ConditionType::Ready));

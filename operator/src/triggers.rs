@@ -3,7 +3,10 @@
 mod referrers;
 mod surroundings;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{Arc, OnceLock},
+};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -29,6 +32,7 @@ use self::referrers::{Referrer, Referrers};
 use crate::{
     access_token,
     children::{Children, INSTANCE, MANAGED_BY, OPERATOR},
+    context::UnreadableKinds,
     member::{Member, home, members},
     package_broker::{
         self,
@@ -36,8 +40,9 @@ use crate::{
     },
     repository::secrets_of,
     runtime::{
+        guard::Unreadable,
         health::Health,
-        watches::{Trigger, watch},
+        watches::{Trigger, watch, watch_guarded},
     },
 };
 
@@ -104,6 +109,27 @@ impl<'a> Watches<'a> {
         watch(self.tasks, (self.api(), config), progress, slim, seen)
     }
 
+    /// The same of a kind of ours.
+    fn start_guarded<K>(
+        &mut self,
+        kind: &'static str,
+        guard: (Unreadable, impl Fn() + Send + 'static),
+        seen: impl Fn(&K) + Send + 'static,
+    ) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        let progress = self.health.watch(kind);
+        let all = (self.api(), watcher::Config::default());
+        watch_guarded(self.tasks, all, progress, guard, seen)
+    }
+
     fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -148,24 +174,34 @@ impl Triggers {
         }
     }
 
-    /// Starts all watches.
-    pub(crate) fn watch_all(&self, mut watches: Watches<'_>) -> (Stores, Children) {
+    /// Starts all watches. Of our own kinds, what cannot be read is noted in `unreadable`.
+    pub(crate) fn watch_all(
+        &self,
+        mut watches: Watches<'_>,
+        unreadable: &UnreadableKinds,
+    ) -> (Stores, Children) {
         let all = watcher::Config::default;
         let ours = || all().labels(&format!("{MANAGED_BY}={OPERATOR}"));
         let me = self.clone();
-        let repositories = watches.start("Repository", all(), move |repository: &Repository| {
+        let known = Arc::<OnceLock<Store<PackageBroker>>>::default();
+        let of_repositories = (unreadable.repositories.clone(), self.all_brokers(&known));
+        let seen = move |repository: &Repository| {
             me.note_secrets(repository);
             me.member_seen(repository, &me.repository);
-        });
+        };
+        let repositories = watches.start_guarded("Repository", of_repositories, seen);
         let me = self.clone();
-        let tokens = watches.start("AccessToken", all(), move |token: &AccessToken| {
+        let of_tokens = (unreadable.tokens.clone(), self.all_brokers(&known));
+        let seen = move |token: &AccessToken| {
             me.note_token(token);
             me.member_seen(token, &me.token);
-        });
+        };
+        let tokens = watches.start_guarded("AccessToken", of_tokens, seen);
         let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
-        let brokers = watches.start("PackageBroker", all(), move |broker: &PackageBroker| {
-            me.broker_seen(broker, &of, &to);
-        });
+        let of_brokers = (unreadable.brokers.clone(), || {});
+        let seen = move |broker: &PackageBroker| me.broker_seen(broker, &of, &to);
+        let brokers = watches.start_guarded("PackageBroker", of_brokers, seen);
+        let _ = known.set(brokers.clone());
         let me = self.clone();
         let deployments = watches.start("Deployment", ours(), move |child: &Deployment| {
             me.child_seen(child);
@@ -217,6 +253,20 @@ impl Triggers {
             namespaces: self.watch_namespaces(&mut watches, &repositories, &tokens),
         };
         ((brokers, repositories, tokens), children)
+    }
+
+    /// Has all brokers looked at: whose a member is that cannot be read is found out by them.
+    fn all_brokers(
+        &self,
+        known: &Arc<OnceLock<Store<PackageBroker>>>,
+    ) -> impl Fn() + Send + 'static {
+        let (trigger, known) = (self.broker.clone(), Arc::clone(known));
+        move || {
+            // Before there are any, each will be looked at anyway.
+            for broker in known.get().iter().flat_map(|brokers| brokers.state()) {
+                trigger.look_at(&broker.name_any(), &broker.namespace().unwrap_or_default());
+            }
+        }
     }
 
     /// Namespaces, which brokers may select by their labels.

@@ -121,6 +121,16 @@ impl ChildGroup {
         }
     }
 
+    /// Makes the group silent, with its connections open.
+    pub fn pause(&self) {
+        signal_group(self.id(), Signal::STOP);
+    }
+
+    /// Lets a group go on that was paused.
+    pub fn resume(&self) {
+        signal_group(self.id(), Signal::CONT);
+    }
+
     /// Asks the group to end, and waits for nothing.
     pub fn ask_to_end(&self, ending: Ending) {
         let signal = match ending {

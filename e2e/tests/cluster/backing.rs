@@ -31,6 +31,14 @@ impl Servers {
         self.postgres.sql(&self.database[0], statement)
     }
 
+    pub(crate) fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    pub(crate) fn garage(&self) -> &Garage {
+        &self.garage
+    }
+
     /// As an accident would.
     pub(crate) fn drop_database(&self) {
         let statement = format!("DROP DATABASE {} WITH (FORCE)", self.database[0]);

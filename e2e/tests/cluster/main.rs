@@ -20,6 +20,7 @@ mod leader;
 mod manifests;
 mod mistakes;
 mod mistakes_on_servers;
+mod outside;
 mod rotation;
 mod rules;
 mod servers;

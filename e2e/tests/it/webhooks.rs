@@ -21,7 +21,12 @@ fn hooked(upstream: &Upstream) -> Manifests {
     });
     manifests(&json!({}))
         .repository("team", "composer", &upstream.url(), &spec)
-        .repository("silent", "composer", &upstream.url(), &json!({"priority": -1}))
+        .repository(
+            "silent",
+            "composer",
+            &upstream.url(),
+            &json!({"priority": -1}),
+        )
         .secret("hook", &json!({"secret": SECRET}))
 }
 

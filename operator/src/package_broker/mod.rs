@@ -11,6 +11,7 @@ pub(crate) mod servers;
 pub(crate) mod settled;
 mod status;
 mod surroundings;
+mod unreadable;
 mod validate;
 
 use std::sync::Arc;
@@ -35,6 +36,10 @@ pub(crate) async fn reconcile(
 }
 
 async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, ReconcileError> {
+    let unreadable = unreadable::of(broker, context).await?;
+    if !unreadable.is_empty() {
+        return status::refused(broker, &unreadable, context).await;
+    }
     let inputs = settled::inputs(broker, context);
     if let Some(applied) = settled::again(broker, &inputs, context).await {
         return status::write(broker, applied, context).await;

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 pub(crate) mod conditions;
 pub(crate) mod events;
 pub(crate) mod failpoint;
+pub(crate) mod guard;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod leader;

@@ -5,7 +5,7 @@ use std::{fmt::Debug, time::Duration};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
-    runtime::{reflector::Store, watcher},
+    runtime::{WatchStreamExt, reflector::Store, watcher},
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, task::JoinSet};
@@ -88,7 +88,8 @@ where
                 }
             }
         }
-        let (store, watching) = prepare((api, config), health.watch(kind), |_| {}, seen);
+        let events = |_| watcher(api, config).default_backoff();
+        let (store, watching) = prepare(events, health.watch(kind), |_| {}, seen);
         sender.send_replace(Known::Watched(store));
         watching.await;
     });

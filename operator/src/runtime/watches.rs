@@ -10,6 +10,7 @@ use std::{
 use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Resource,
+    core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store},
@@ -19,7 +20,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, task::JoinSet};
 
-use super::health::Progress;
+use super::{
+    guard::{Unreadable, guarded},
+    health::Progress,
+};
 
 /// Objects that are to be looked at, by namespace and name. Each is there once, however often it was asked for: nothing
 /// piles up while nobody looks.
@@ -94,24 +98,42 @@ pub(crate) fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (store, watching) = prepare((api, config), progress, slim, seen);
+    let events = |_| watcher(api, config).default_backoff();
+    let (store, watching) = prepare(events, progress, slim, seen);
+    tasks.spawn(watching);
+    store
+}
+
+/// The same of a kind of ours. Objects that cannot be read are noted in `unreadable`, which is told to `others`.
+pub(crate) fn watch_guarded<K>(
+    tasks: &mut JoinSet<()>,
+    (api, config): (Api<DeserializeGuard<K>>, watcher::Config),
+    progress: Progress,
+    (unreadable, others): (Unreadable, impl Fn() + Send + 'static),
+    seen: impl Fn(&K) + Send + 'static,
+) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let events = |store| guarded((api, config), unreadable, store, others);
+    let (store, watching) = prepare(events, progress, |_| {}, seen);
     tasks.spawn(watching);
     store
 }
 
 /// The store of a watch, and what fills it. That never ends.
-pub(super) fn prepare<K>(
-    (api, config): (Api<K>, watcher::Config),
+pub(super) fn prepare<K, E>(
+    events: impl FnOnce(Store<K>) -> E,
     progress: Progress,
     slim: fn(&mut K),
     seen: impl Fn(&K) + Send + 'static,
 ) -> (Store<K>, impl Future<Output = ()> + Send + 'static)
 where
+    E: Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let events = watcher(api, config)
-        .default_backoff()
+    let events = events(store.clone())
         .modify(move |object| {
             // Half of what metadata takes, and nobody here reads it.
             object.meta_mut().managed_fields = None;
