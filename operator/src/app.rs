@@ -282,6 +282,8 @@ fn assemble(
         look_at_syncs,
         token_looks: access_token::settled::Settlements::default(),
         looks: access_token::looks::Looks::default(),
+        holds: access_token::held::Holds::default(),
+        pace: package_broker::pace::Pace::default(),
         settled: package_broker::settled::Settlements::default(),
         attempts: package_broker::migration::Attempts::default(),
         databases: crate::database::Databases::default(),

@@ -15,7 +15,7 @@ use crate::{
     database::Databases,
     member::{Member, local_name, members},
     metrics::{Kinds, Metrics},
-    package_broker::{migration::Attempts, settled::Settlements},
+    package_broker::{migration::Attempts, pace::Pace, settled::Settlements},
     runtime::{
         apply::Applier,
         events::Events,
@@ -49,6 +49,10 @@ pub(crate) struct Context {
     pub(crate) token_looks: access_token::settled::Settlements,
     /// What was found in the Secrets of tokens.
     pub(crate) looks: Looks,
+    /// Tokens that nothing is said of for a moment.
+    pub(crate) holds: access_token::held::Holds,
+    /// How often brokers are looked at.
+    pub(crate) pace: Pace,
     /// Brokers that were brought to what their spec says.
     pub(crate) settled: Settlements,
     /// Migrations that failed.

@@ -15,6 +15,7 @@ use k8s_openapi::{
         batch::v1::Job,
         core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Secret, Service},
     },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -234,9 +235,10 @@ impl Triggers {
         );
         let me = self.clone();
         let stores = (brokers.clone(), repositories.clone(), tokens.clone());
-        let secrets = watches.start(
+        let secrets = watches.start_slim(
             "Secret",
             all(),
+            slim_secret,
             move |secret: &PartialObjectMeta<Secret>| {
                 me.secret_seen(secret, &stores);
             },
@@ -410,6 +412,24 @@ impl Triggers {
         self.referrers
             .note(&namespace, &access_token::secret_of(token), referrer);
     }
+}
+
+/// Leaves of a Secret what is read here: there may be very many, most of them of others.
+fn slim_secret(secret: &mut PartialObjectMeta<Secret>) {
+    let all = std::mem::take(&mut secret.metadata);
+    let labels = all.labels.unwrap_or_default();
+    let is_ours = labels.get(MANAGED_BY).is_some_and(|by| by == OPERATOR);
+    let read = labels
+        .into_iter()
+        .filter(|(key, _)| is_ours && [MANAGED_BY, INSTANCE].contains(&key.as_str()));
+    secret.metadata = ObjectMeta {
+        name: all.name,
+        namespace: all.namespace,
+        resource_version: all.resource_version,
+        labels: is_ours.then(|| read.collect()),
+        ..ObjectMeta::default()
+    };
+    secret.types = None;
 }
 
 /// Objects of a namespace that belong to a broker of another.

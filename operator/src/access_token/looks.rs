@@ -28,10 +28,15 @@ impl Look {
         let namespace = token.namespace().unwrap_or_default();
         let secret = ObjectRef::new(&secret_of(token)).within(&namespace);
         let secret = context.children.secrets.get(&secret)?;
+        Self::of(token, secret.resource_version())
+    }
+
+    /// At this version of the Secret.
+    pub(super) fn of(token: &AccessToken, secret: Option<String>) -> Option<Self> {
         Some(Self {
             uid: token.uid(),
             generation: token.metadata.generation,
-            secret: secret.resource_version()?,
+            secret: secret?,
         })
     }
 }

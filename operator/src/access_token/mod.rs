@@ -4,6 +4,7 @@ mod apply;
 mod build;
 mod credentials;
 mod dereference;
+pub(crate) mod held;
 mod issue;
 pub(crate) mod looks;
 mod owner;
@@ -79,12 +80,18 @@ pub(crate) async fn reconcile(
     if let Some(action) = context.token_looks.stands(&token, &inputs) {
         return Ok(action);
     }
+    if let Some(left) = context.holds.left(&token, &context) {
+        return Ok(Action::requeue(left));
+    }
     let found = dereference::dereference(&token, &context).await?;
     reach("token.dereferenced");
     let valid = validate::validate(&token, &found);
     let wanted = build::build(&token, &found, &valid, Timestamp::now())?;
-    let applied = apply::apply(wanted, valid, &context).await?;
+    let applied = apply::apply(&token, wanted, valid, &context).await?;
     reach("token.applied");
+    if let Some(hold) = applied.hold {
+        return Ok(Action::requeue(hold));
+    }
     status::write(&token, &found, applied, (&seen, &context)).await
 }
 

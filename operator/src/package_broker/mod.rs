@@ -4,6 +4,7 @@ mod apply;
 pub(crate) mod build;
 mod dereference;
 pub(crate) mod migration;
+pub(crate) mod pace;
 mod parts;
 mod pods;
 mod rows;
@@ -14,9 +15,9 @@ mod surroundings;
 mod unreadable;
 mod validate;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use kube::{Resource, runtime::controller::Action};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 use package_broker_crds::PackageBroker;
 
 use crate::{context::Context, error::ReconcileError, runtime::failpoint::reach};
@@ -29,7 +30,14 @@ pub(crate) async fn reconcile(
     if broker.meta().deletion_timestamp.is_some() || broker.spec.suspend {
         return status::rest(&broker, &context).await;
     }
-    match bring(&broker, &context).await {
+    let key = (broker.namespace().unwrap_or_default(), broker.name_any());
+    if let Some(left) = context.pace.left(&key) {
+        return Ok(Action::requeue(left));
+    }
+    let began = Instant::now();
+    let brought = bring(&broker, &context).await;
+    context.pace.note(&key, began.elapsed());
+    match brought {
         Ok(action) => Ok(action),
         Err(error) => status::failed(&broker, error, &context).await,
     }

@@ -1,5 +1,7 @@
 //! Events: one for each change of what is said of an object, none for what stays.
 
+use std::sync::{Mutex, PoisonError};
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Client, Resource,
@@ -12,9 +14,17 @@ use super::conditions::find;
 /// Longest text of an event, in bytes.
 const LONGEST: usize = 1_000;
 
+/// Events that are remembered to be counted up, at most: each is some kilobytes. When there are so many, those that come
+/// again are told as new ones.
+const MOST: usize = 500;
+
 /// Tells of objects.
-#[derive(Clone)]
-pub(crate) struct Events(Recorder);
+pub(crate) struct Events {
+    client: Client,
+    reporter: Reporter,
+    /// With how many it has told of.
+    recorder: Mutex<(Recorder, usize)>,
+}
 
 impl Events {
     /// One for all objects that a controller looks after.
@@ -23,7 +33,21 @@ impl Events {
             controller: controller.to_owned(),
             instance: std::env::var("POD_NAME").ok(),
         };
-        Self(Recorder::new(client, reporter))
+        Self {
+            recorder: Mutex::new((Recorder::new(client.clone(), reporter.clone()), 0)),
+            client,
+            reporter,
+        }
+    }
+
+    /// What tells of one more.
+    fn recorder(&self) -> Recorder {
+        let mut current = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.1 >= MOST {
+            *current = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        current.1 += 1;
+        current.0.clone()
     }
 
     /// Tells that `Ready` has another reason or text than before.
@@ -66,7 +90,11 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.0.publish(&event, &object.object_ref(&())).await {
+        if let Err(error) = self
+            .recorder()
+            .publish(&event, &object.object_ref(&()))
+            .await
+        {
             tracing::debug!(%error, "an event could not be told");
         }
     }

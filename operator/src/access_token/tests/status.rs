@@ -40,9 +40,7 @@ fn look(spec: &Value, is_taken: bool, time: &str) -> (Said, Option<Timestamp>) {
         access_tokens: named(is_taken.then_some(live)),
         ..Live::default()
     }));
-    let applied = Applied {
-        token: Ok(Some(made)),
-    };
+    let applied = Applied::unwritten(Ok(Some(made)));
     let times = Times::of(&object, &applied);
     let said = said(&object, &found, &applied, &times, at(time));
     (said, times.next(at(time)))
@@ -238,7 +236,7 @@ fn a_missing_broker_is_named_with_the_namespace_it_was_looked_for_in() {
             broker: None,
             ..found(None)
         };
-        let applied = Applied { token: Ok(None) };
+        let applied = Applied::unwritten(Ok(None));
         let times = Times::of(&object, &applied);
         let said = said(&object, &found, &applied, &times, now());
         let ready = find(&said.status.conditions, ConditionType::Ready).unwrap();

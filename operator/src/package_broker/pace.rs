@@ -1,0 +1,68 @@
+//! How often a broker with very many members is looked at: while these come one by one, each look takes long, and finds but
+//! a few more.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Looks that take less are as frequent as may be.
+const CHEAP: Duration = Duration::from_millis(100);
+/// Between two looks, in looks: no more than a third of a core goes into one broker.
+const PAUSE: u32 = 2;
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Brokers that are remembered, at most; when there are so many, each is looked at without a pause.
+const MOST: usize = 10_000;
+
+/// When each broker may be looked at again, by namespace and name.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(Mutex<HashMap<(String, String), Instant>>);
+
+impl Pace {
+    /// How long to wait with the next look.
+    pub(super) fn left(&self, key: &(String, String)) -> Option<Duration> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = all.get(key)?.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            all.remove(key);
+            return None;
+        }
+        Some(left)
+    }
+
+    /// Notes how long a look took that has ended now.
+    pub(super) fn note(&self, key: &(String, String), took: Duration) {
+        if took < CHEAP {
+            return;
+        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST {
+            all.clear();
+        }
+        let pause = took.saturating_mul(PAUSE).min(LONGEST);
+        all.insert(key.clone(), Instant::now() + pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_looks_have_a_pause_after_them() {
+        let (pace, key) = (Pace::default(), ("team".to_owned(), "main".to_owned()));
+        assert_eq!(pace.left(&key), None);
+        pace.note(&key, Duration::from_millis(99));
+        assert_eq!(pace.left(&key), None);
+        pace.note(&key, Duration::from_secs(1));
+        let left = pace.left(&key).unwrap();
+        assert!(
+            left > Duration::from_secs(1) && left <= Duration::from_secs(2),
+            "{left:?}"
+        );
+        pace.note(&key, Duration::from_mins(1));
+        assert!(pace.left(&key).unwrap() <= LONGEST);
+    }
+}
