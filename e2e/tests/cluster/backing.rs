@@ -9,8 +9,8 @@ use super::manifests::{broker, with};
 /// Servers beside the pods of a cluster.
 pub(crate) struct Servers {
     postgres: Postgres,
-    garage: Garage,
-    redis: Redis,
+    pub(crate) garage: Garage,
+    pub(crate) redis: Redis,
     database: [String; 3],
 }
 
@@ -29,14 +29,6 @@ impl Servers {
     /// Runs SQL in the database.
     pub(crate) fn sql(&self, statement: &str) -> Result<String> {
         self.postgres.sql(&self.database[0], statement)
-    }
-
-    pub(crate) fn redis(&self) -> &Redis {
-        &self.redis
-    }
-
-    pub(crate) fn garage(&self) -> &Garage {
-        &self.garage
     }
 
     /// As an accident would.

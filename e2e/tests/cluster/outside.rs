@@ -145,15 +145,15 @@ fn until(team: &Team, type_: &str, status: &str, ready: &str) -> String {
 /// A bucket and a Redis that go and come back. Without Redis all is served, so that the broker stays ready.
 fn lost_and_found(team: &Team, servers: &Servers) {
     until(team, "CacheReady", "True", "True");
-    servers.redis().process().pause();
+    servers.redis.process().pause();
     let message = until(team, "CacheReady", "False", "True");
     println!("CacheReady: {message}");
-    servers.redis().process().resume();
+    servers.redis.process().resume();
     until(team, "CacheReady", "True", "True");
-    servers.garage().process().pause();
+    servers.garage.process().pause();
     let message = until(team, "StorageReady", "False", "False");
     println!("StorageReady: {message}");
-    servers.garage().process().resume();
+    servers.garage.process().resume();
     until(team, "StorageReady", "True", "True");
     team.check_kstatus().unwrap();
 }
