@@ -29,9 +29,9 @@ pub use common::{BrokerRef, SecretRef};
 pub use definitions::{API_VERSION, GROUP, VERSION, definitions, render};
 pub use namespaces::{AllowedNamespaces, NamespaceRule, NamespaceSelector, NamespacesFrom};
 pub use package_broker::{
-    Audit, Autoscaling, DeletionPolicy, Egress, Expose, GatewayExposure, Image, IngressExposure,
-    Limits, Monitoring, NetworkAccess, PackageBroker, PackageBrokerSpec, Packagist, PackagistMode,
-    ParentRef, PodTemplate, PullPolicy, SyncLimits, Volume,
+    Administrator, Audit, Autoscaling, DeletionPolicy, Egress, Expose, GatewayExposure, Image,
+    IngressExposure, Limits, Monitoring, NetworkAccess, PackageBroker, PackageBrokerSpec,
+    Packagist, PackagistMode, ParentRef, PodTemplate, PullPolicy, SyncLimits, Volume,
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,

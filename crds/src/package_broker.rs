@@ -23,7 +23,7 @@ pub use self::{
     surroundings::{Autoscaling, Monitoring, NetworkAccess},
 };
 use crate::{
-    common::short_name_rule,
+    common::{SecretRef, short_name_rule},
     namespaces::AllowedNamespaces,
     servers::{Database, SharedCache, Storage},
     status::PackageBrokerStatus,
@@ -155,6 +155,12 @@ pub struct PackageBrokerSpec {
     #[serde(default)]
     pub audit: Audit,
 
+    /// Who may read the state of the registry and its audit log over HTTP, below `/api`. Default: in
+    /// a cluster the user `admin`, with a password that the operator makes and keeps in the Secret
+    /// NAME-admin; elsewhere nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub administrator: Option<Administrator>,
+
     /// The PostgreSQL database that holds all state but archives, so that several pods can serve.
     /// Only in a cluster. Default: state and archives on a volume of one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -252,6 +258,16 @@ impl PackageBrokerSpec {
         .filter_map(|(field, is_set)| is_set.then_some(field))
         .collect()
     }
+}
+
+/// The first user of a registry.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Administrator {
+    /// Secret with the keys `username` (1 to 64 letters, digits, `.`, `_` and `-`) and `password` (12
+    /// to 256 bytes), for instance of the type `kubernetes.io/basic-auth`. Another password in it
+    /// comes into force at once.
+    pub secret_ref: SecretRef,
 }
 
 /// A volume of one pod.

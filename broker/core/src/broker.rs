@@ -14,7 +14,7 @@ use crate::{
         audit::AuditService, catalog::Catalog, dist::DistService, documents::Documents,
         follow::Follower, limit::LimitService, package::PackageService, publish::Publisher,
         repository::RepositoryService, search::SearchService, token::TokenService,
-        view::ViewService,
+        user::UserService, view::ViewService,
     },
     sync::SyncService,
     telemetry::Telemetry,
@@ -37,6 +37,8 @@ pub struct Ports {
 pub struct Broker {
     /// Who asks.
     pub tokens: Arc<TokenService>,
+    /// Who may look at all of it.
+    pub users: UserService,
     /// How often.
     pub limits: LimitService,
     /// The state everything is kept in.
@@ -116,6 +118,7 @@ impl Broker {
             Arc::clone(&cache),
             Arc::clone(&audit),
         ));
+        let users = UserService::new(Arc::clone(&database), Arc::clone(&audit));
         let limits = LimitService::new(Arc::clone(&cache), Arc::clone(&telemetry));
         Ok(Self {
             database: Arc::clone(&database),
@@ -128,6 +131,7 @@ impl Broker {
                 Arc::clone(&repositories),
             ),
             tokens,
+            users,
             limits,
             views: Arc::new(ViewService::new(database, Arc::clone(&catalog))),
             packages,

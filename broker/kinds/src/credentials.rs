@@ -33,6 +33,14 @@ pub struct Mistake {
 }
 
 impl Mistake {
+    /// The whole sentence about a Secret that a field names.
+    pub fn in_secret(&self, field: &str, secret: &str) -> String {
+        let key = self.key.as_ref();
+        let key = key.map(|key| format!(": key {key}")).unwrap_or_default();
+        let Self { message, fix, .. } = self;
+        format!("{field}: Secret \"{secret}\"{key} {message}; {fix}")
+    }
+
     fn of_whole(message: String, fix: impl Into<String>) -> Self {
         Self {
             key: None,

@@ -16,6 +16,7 @@ use package_broker_core::{
     services::{
         audit::AuditPolicy,
         declared::{DeclareError, DeclaredService, Loaded},
+        user::{Declared, UserError},
     },
 };
 use package_broker_crds::{
@@ -35,6 +36,8 @@ pub struct Wanted<'a> {
     pub repositories: Vec<Repository>,
     /// Its tokens, and what each allows.
     pub tokens: Vec<(TokenRecord, Permissions)>,
+    /// Who may look at all of it; nobody if there is none.
+    pub administrator: Option<Declared>,
 }
 
 /// What is declared.
@@ -76,6 +79,9 @@ pub enum Undeclared {
     /// The repositories could not be written.
     #[error(transparent)]
     Repositories(#[from] DeclareError),
+    /// The administrator could not be written.
+    #[error(transparent)]
+    Users(#[from] UserError),
     /// What was written cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -146,6 +152,8 @@ pub async fn declare(
     let now = load(broker, declared).await?.ok_or(Undeclared::Gone)?;
     broker.repositories.install(now.installation).await?;
     broker.tokens.replace(wanted.tokens).await?;
+    let users = wanted.administrator.into_iter().collect();
+    broker.users.declare(users).await?;
     let applied = Event::new(Actor::Manifests, Action::ManifestsApplied);
     broker.audit.note(&applied);
     // Last, so that the change itself is recorded if it ends the log.

@@ -3,6 +3,7 @@
 //! The program and the operator read the same objects; here is what both do with them, so that a manifest means the same
 //! on a laptop and in a cluster.
 
+pub mod administrator;
 pub mod auth;
 pub mod belonging;
 pub mod credentials;

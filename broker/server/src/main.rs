@@ -14,6 +14,7 @@ mod retained;
 mod routes;
 mod running;
 mod settings;
+mod times;
 mod tokens;
 mod traces;
 mod wire;

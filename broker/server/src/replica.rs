@@ -10,7 +10,7 @@ use package_broker_core::{
     services::declared::DeclaredService,
 };
 use package_broker_crds::PackageBrokerSpec;
-use package_broker_kinds::declared;
+use package_broker_kinds::{administrator, declared};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
@@ -153,6 +153,7 @@ impl Replica {
             broker: &desired.broker,
             repositories: installation::repositories(desired),
             tokens: records,
+            administrator: desired.administrator.as_ref().and_then(administrator::read),
         };
         let redeclared = declared::declare(self.broker(), &self.declared, wanted).await?;
         tokens::remove_others(desired, data)?;

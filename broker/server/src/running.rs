@@ -21,6 +21,7 @@ use package_broker_core::{
     sync::schedule::Scheduler,
 };
 use package_broker_crds::SYNC_REQUESTED_AT;
+use package_broker_kinds::administrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -99,6 +100,9 @@ impl Running {
         let configured = self.engine.configure(spec)?;
         let installation = broker.repositories.install(installation).await?;
         broker.tokens.replace(tokens).await?;
+        let administrator = desired.administrator.as_ref();
+        let users = administrator.and_then(administrator::read).into_iter();
+        broker.users.declare(users.collect()).await?;
         tokens::remove_others(desired, data)?;
         self.renewal.set(next);
         self.scheduler.install(&installation, configured.anew);

@@ -116,6 +116,26 @@ fn pushed(team: &Team, source: &Source) {
     assert_eq!(packages.unwrap(), 1);
 }
 
+/// The administrator, whom the operator made: what its Secret holds lets it in.
+fn administrator(team: &Team) {
+    let secret = team.get("secret", "main-admin").unwrap();
+    assert_eq!(secret["type"], "kubernetes.io/basic-auth");
+    let script = r#"cat > /tmp/ask.php <<'PHP'
+<?php
+$call = curl_init($argv[1]);
+$login = file_get_contents('/admin/username') . ':' . file_get_contents('/admin/password');
+curl_setopt_array($call, [CURLOPT_USERPWD => $login, CURLOPT_RETURNTRANSFER => true]);
+$state = json_decode(curl_exec($call), true);
+echo curl_getinfo($call, CURLINFO_RESPONSE_CODE), ' ', $state['packages'], "\n";
+PHP
+"#;
+    let url = format!("http://main.{}.svc/api/status", team.name());
+    let script = format!("{script}php /tmp/ask.php {url}\n");
+    team.start_composer_with("admin", &json!({}), "ci", &script, Some("main-admin"))
+        .unwrap();
+    assert_eq!(team.end_of("admin").unwrap().trim(), "200 1");
+}
+
 /// The condition of the broker, and whether that is ready.
 fn condition(team: &Team, type_: &str) -> (String, String, String) {
     let broker = team.get("packagebroker", "main").unwrap();
@@ -167,6 +187,7 @@ fn a_push_and_an_outage_are_noticed_by_a_registry_on_servers() {
     documents.extend(source.documents());
     team.apply(&documents).unwrap();
     pushed(&team, &source);
+    administrator(&team);
     let migration = team.get("packagebroker", "main").unwrap()["status"]["migration"].clone();
     assert!(migration["completedAt"].is_string() && migration["image"].is_string());
     lost_and_found(&team, &servers);
@@ -179,4 +200,5 @@ fn a_push_is_noticed_by_an_embedded_registry() {
     team.apply(&[broker()]).unwrap();
     team.apply(&source.documents()).unwrap();
     pushed(&team, &source);
+    administrator(&team);
 }

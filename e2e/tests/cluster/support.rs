@@ -345,11 +345,21 @@ impl Team {
         secret: &str,
         script: &str,
     ) -> Result<()> {
+        self.start_composer_with(name, project, secret, script, None)
+    }
+
+    /// The same, with another Secret mounted at `/admin`.
+    pub(crate) fn start_composer_with(
+        &self,
+        name: &str,
+        project: &Value,
+        secret: &str,
+        script: &str,
+        mounted: Option<&str>,
+    ) -> Result<()> {
         let files = json!({"composer.json": project.to_string(), "run": script});
         let from = json!({"valueFrom": {"secretKeyRef": {"name": secret, "key": "auth.json"}}});
-        self.apply(&[
-            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files}),
-            json!({
+        let mut pod = json!({
                 "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
                 "spec": {
                     "restartPolicy": "Never", "automountServiceAccountToken": false,
@@ -371,8 +381,20 @@ impl Team {
                         {"name": "project", "configMap": {"name": name}}, {"name": "tmp", "emptyDir": {}},
                     ],
                 },
-            }),
-        ])
+        });
+        if let Some(mounted) = mounted {
+            let spec = &mut pod["spec"];
+            let volume = json!({"name": "admin", "secret": {"secretName": mounted}});
+            spec["volumes"]
+                .as_array_mut()
+                .context("no volumes")?
+                .push(volume);
+            let mounts = &mut spec["containers"][0]["volumeMounts"];
+            let mount = json!({"name": "admin", "mountPath": "/admin"});
+            mounts.as_array_mut().context("no mounts")?.push(mount);
+        }
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": files});
+        self.apply(&[map, pod])
     }
 
     /// Waits for the end of a pod, and returns what it said. That it failed is an error.

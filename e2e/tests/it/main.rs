@@ -9,6 +9,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod api;
 mod archives;
 mod audit;
 mod bucket;

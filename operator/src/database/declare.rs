@@ -13,7 +13,7 @@ use package_broker_core::{
         repository::Repository,
     },
     ports::database::{DatabaseError, PackageStore, Revisions, TokenRecord},
-    services::declared::DeclaredService,
+    services::{declared::DeclaredService, user},
 };
 use package_broker_crds::PackageBroker;
 use package_broker_drivers::cache::memory::Memory;
@@ -31,6 +31,8 @@ pub(crate) struct Wanted {
     pub(crate) broker: PackageBroker,
     pub(crate) repositories: Vec<Repository>,
     pub(crate) tokens: Vec<(TokenRecord, Permissions)>,
+    /// Who may look at all of it.
+    pub(crate) administrator: Option<user::Declared>,
     /// Tells one content from another: it changes whenever one of the above does.
     pub(crate) digest: [u8; 32],
     /// Which state of each repository that is, by name.
@@ -77,6 +79,7 @@ impl Opened {
             broker: &wanted.broker,
             repositories: wanted.repositories,
             tokens: wanted.tokens,
+            administrator: wanted.administrator,
         };
         let done = declared::declare(&broker, &service, all).await;
         if let Err(error) = broker.audit.close().await {

@@ -152,7 +152,7 @@ async fn over(
 }
 
 /// Makes a Secret that is never written to again: should there be one by now, the next look finds it.
-async fn keep(secret: &Secret, context: &Context) -> Result<(), ReconcileError> {
+pub(super) async fn keep(secret: &Secret, context: &Context) -> Result<(), ReconcileError> {
     let namespace = secret.namespace().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     api.create(&PostParams::default(), secret).await?;

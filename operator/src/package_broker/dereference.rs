@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use kube::ResourceExt;
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
 
-use super::servers;
+use super::{build::administrator, servers};
 use crate::{
     access_token::{self, Taken},
     context::Context,
@@ -27,7 +27,7 @@ pub(crate) struct Found {
     pub(crate) tokens: Vec<Judged<AccessToken, Taken>>,
     /// The version of each repository's Secret, by the repository's name.
     pub(crate) versions: BTreeMap<String, String>,
-    /// Those that lead to servers, by name, as far as they are there.
+    /// Those of [`secret_names`], by name, as far as they are there.
     pub(crate) secrets: BTreeMap<String, SecretData>,
 }
 
@@ -53,17 +53,23 @@ pub(super) async fn dereference(
     Ok(found)
 }
 
-/// The Secrets that lead to servers, as far as they are there.
+/// The names of the Secrets that a broker reads: those that lead to servers, and that of its administrator.
+pub(super) fn secret_names(broker: &PackageBroker) -> Vec<String> {
+    let mut names = vec![administrator::secret_of(broker)];
+    if broker.spec.database.is_some() {
+        names.extend(servers::secret_names(broker));
+    }
+    names
+}
+
+/// These Secrets, as far as they are there.
 pub(super) async fn secrets(
     broker: &PackageBroker,
     context: &Context,
 ) -> Result<BTreeMap<String, SecretData>, ReconcileError> {
     let mut found = BTreeMap::new();
-    if broker.spec.database.is_none() {
-        return Ok(found);
-    }
     let namespace = broker.namespace().unwrap_or_default();
-    for name in servers::secret_names(broker) {
+    for name in secret_names(broker) {
         let data = secrets::read(&context.client, &namespace, &name).await?;
         found.extend(data.map(|data| (name, data)));
     }

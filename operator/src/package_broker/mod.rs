@@ -54,22 +54,25 @@ async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, Reco
     }
     let found = dereference::dereference(broker, context).await?;
     reach("broker.dereferenced");
-    let valid = match validate::validate(broker, found) {
+    let mut valid = match validate::validate(broker, found) {
         Ok(valid) => valid,
         Err(faults) => return status::refused(broker, &faults, context).await,
     };
+    let administrator = build::administrator::complete(broker, &mut valid)?;
     let objects = build::build(broker, &valid, &context.images)?;
+    if let Some(secret) = &administrator {
+        apply::keep(secret, context).await?;
+        reach("broker.administrator-made");
+    }
     let applied = apply::apply(broker, &valid, objects, context).await?;
     settled::note(broker, inputs, &applied, context);
     status::write(broker, applied, context).await
 }
 
-/// Whether a Secret of this name, in the namespace of a broker, leads to one of its servers.
+/// Whether a broker reads a Secret of this name in its namespace.
 pub(crate) fn names_secret(broker: &PackageBroker, name: &str) -> bool {
-    broker.spec.database.is_some()
-        && servers::secret_names(broker)
-            .iter()
-            .any(|secret| secret == name)
+    let names = dereference::secret_names(broker);
+    names.iter().any(|secret| secret == name)
 }
 
 /// The servers of a broker as they are now; nothing if it has none, or none that could be used.

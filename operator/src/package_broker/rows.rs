@@ -13,7 +13,8 @@ use package_broker_core::{
     ports::database::TokenRecord,
 };
 use package_broker_crds::PackageBroker;
-use package_broker_kinds::permissions;
+use package_broker_kinds::{SecretData, administrator, permissions};
+use secrecy::ExposeSecret;
 
 use super::{
     build::{BuildError, without_cluster},
@@ -115,14 +116,24 @@ fn wanted(broker: &PackageBroker, valid: &Valid) -> Result<Wanted, ReconcileErro
         };
         tokens.push((record, permissions));
     }
-    let digest = digest_of(&broker, &repositories, &tokens, &states)?;
+    let administrator = valid.administrator.as_ref();
+    let digest = digest([
+        digest_of(&broker, &repositories, &tokens, &states)?.as_slice(),
+        digest_of_secret(administrator).as_slice(),
+    ]);
     Ok(Wanted {
         broker,
         repositories,
         tokens,
+        administrator: administrator.and_then(administrator::read),
         digest,
         states,
     })
+}
+
+fn digest_of_secret(data: Option<&SecretData>) -> [u8; 32] {
+    let pairs = data.into_iter().flatten();
+    digest(pairs.flat_map(|(key, value)| [key.as_bytes(), value.expose_secret()]))
 }
 
 fn digest_of(

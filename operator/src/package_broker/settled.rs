@@ -17,9 +17,9 @@ use package_broker_crds::PackageBroker;
 use super::{
     apply::{Applied, OnServers},
     build::{Summary, named, sync_request},
+    dereference::secret_names,
     migration::Migration,
     rows::Rows,
-    servers,
     surroundings::Lacking,
 };
 use crate::{access_token, context::Context, database::digest, repository, surroundings::shape};
@@ -126,7 +126,7 @@ pub(super) fn inputs(broker: &PackageBroker, context: &Context) -> [u8; 32] {
         told.labels(token.as_ref(), context);
     }
     let (namespace, children) = (broker.namespace(), &context.children);
-    for secret in servers::secret_names(broker) {
+    for secret in secret_names(broker) {
         told.version(&children.secrets, namespace.clone(), &secret);
     }
     told.version(

@@ -143,10 +143,7 @@ fn check(
     match mistake(data) {
         None => Ok(()),
         Some(mistake) => {
-            let key = mistake.key.as_ref();
-            let key = key.map(|key| format!(": key {key}")).unwrap_or_default();
-            let (said, fix) = (&mistake.message, &mistake.fix);
-            let message = format!("{field}: Secret \"{name}\"{key} {said}; {fix}");
+            let message = mistake.in_secret(field, name);
             Err(Refusal::new(Reason::InvalidSecret, message))
         }
     }

@@ -13,6 +13,7 @@ const ALL: &[(&str, &str)] = &[
     ("both", "token.told"),
     ("both", "broker.dereferenced"),
     ("both", "broker.service-applied"),
+    ("volume", "broker.administrator-made"),
     ("volume", "broker.state-applied"),
     ("volume", "broker.volume-applied"),
     ("servers", "broker.keys-made"),

@@ -23,6 +23,8 @@ const TOKEN_LENGTH: usize = 40;
 pub const OWN_ACTORS: [&str; 5] = [ANONYMOUS, MANIFESTS, WEBHOOK, SYNC, BROKER];
 /// What the names of tokens begin with in records: a token may have any name, `sync` too.
 pub const TOKEN_ACTOR: &str = "token/";
+/// What the names of users begin with.
+pub const USER_ACTOR: &str = "user/";
 
 const ANONYMOUS: &str = "anonymous";
 const MANIFESTS: &str = "manifests";
@@ -94,6 +96,16 @@ words! {
         TokenChanged = "token.changed",
         /// A token stopped to count.
         TokenWithdrawn = "token.withdrawn",
+        /// A user was made.
+        UserCreated = "user.created",
+        /// The password or role of a user changed.
+        UserChanged = "user.changed",
+        /// A user was removed.
+        UserRemoved = "user.removed",
+        /// The audit log was read over HTTP.
+        AuditRead = "audit.read",
+        /// The state of the installation was read over HTTP.
+        StatusRead = "status.read",
         /// A repository was added.
         RepositoryAdded = "repository.added",
         /// The settings of a repository changed.
@@ -148,6 +160,8 @@ words! {
 pub enum Actor<'a> {
     /// The bearer of a token, by the name of its `AccessToken`.
     Token(&'a str),
+    /// A user, by name.
+    User(&'a str),
     /// Somebody without a valid token.
     Anonymous,
     /// Whoever changed the manifests.
@@ -164,6 +178,7 @@ impl<'a> Actor<'a> {
     fn split(self) -> (&'static str, &'a str) {
         match self {
             Self::Token(name) => (TOKEN_ACTOR, name),
+            Self::User(name) => (USER_ACTOR, name),
             Self::Anonymous => (ANONYMOUS, ""),
             Self::Manifests => (MANIFESTS, ""),
             Self::Webhook => (WEBHOOK, ""),
@@ -306,7 +321,7 @@ pub struct Record {
     pub last: Timestamp,
     /// How many it stands for.
     pub count: u64,
-    /// [`TOKEN_ACTOR`] and the name of a token, or one of [`OWN_ACTORS`].
+    /// [`TOKEN_ACTOR`] and the name of a token, [`USER_ACTOR`] and that of a user, or one of [`OWN_ACTORS`].
     pub actor: Box<str>,
     /// See [`Event::address`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -331,7 +346,11 @@ pub struct Record {
 
 /// The actor that people mean: the name of a token need not be written with what goes before it in records.
 pub fn actor_named(text: &str) -> Cow<'_, str> {
-    if OWN_ACTORS.contains(&text) || text.starts_with(TOKEN_ACTOR) {
+    if OWN_ACTORS.contains(&text)
+        || [TOKEN_ACTOR, USER_ACTOR]
+            .iter()
+            .any(|kind| text.starts_with(kind))
+    {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(format!("{TOKEN_ACTOR}{text}"))

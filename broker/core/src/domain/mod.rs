@@ -22,5 +22,6 @@ pub mod sealed;
 pub mod skipped;
 pub mod stamp;
 pub mod token;
+pub mod user;
 pub mod version;
 pub mod webhook;

@@ -24,5 +24,6 @@ mod root;
 pub mod search;
 pub mod status;
 pub mod token;
+pub mod user;
 pub mod view;
 mod wanted;

@@ -3,13 +3,14 @@
 use std::io::{self, BufWriter, Write};
 
 use clap::Parser;
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use package_broker_core::{
     domain::audit::{Action, Record, actor_named},
     ports::audit::{AuditStore, Filter, Position},
 };
 
 use super::state::StateArgs;
+use crate::times::time;
 
 /// Records that are in memory at once.
 const PAGE: u32 = 1_000;
@@ -80,21 +81,6 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     cause.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// A time in RFC 3339, or a date.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let midnight = || {
-        Some(
-            text.parse::<Date>()
-                .ok()?
-                .to_zoned(TimeZone::UTC)
-                .ok()?
-                .timestamp(),
-        )
-    };
-    let time = text.parse().ok().or_else(midnight);
-    time.ok_or_else(|| "write a time as 2026-01-31T08:00:00Z, or a date as 2026-01-31".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -102,21 +88,6 @@ mod tests {
     use package_broker_core::domain::audit::{Actor, Event, OWN_ACTORS, Outcome};
 
     use super::*;
-
-    #[test]
-    fn times_are_times_or_dates() {
-        let midnight: Timestamp = "2026-01-31T00:00:00Z".parse().unwrap();
-        for text in [
-            "2026-01-31",
-            "2026-01-31T00:00:00Z",
-            "2026-01-31T01:00:00+01:00",
-        ] {
-            assert_eq!(time(text), Ok(midnight), "{text}");
-        }
-        for text in ["", "yesterday", "2026-02-30", "12:00"] {
-            assert!(time(text).is_err(), "{text}");
-        }
-    }
 
     fn full() -> Record {
         let event = Event {
@@ -167,7 +138,7 @@ mod tests {
             .map(|outcome| outcome.as_str().to_owned());
         assert_eq!(documented("Outcomes"), outcomes.collect());
         let mut actors: BTreeSet<String> = OWN_ACTORS.map(str::to_owned).into();
-        actors.insert("token/NAME".to_owned());
+        actors.extend(["token/NAME", "user/NAME"].map(str::to_owned));
         assert_eq!(documented("Actors"), actors);
     }
 }

@@ -9,7 +9,7 @@ use package_broker_crds::{
 };
 use package_broker_kinds::belonging::{admit, broker_of, localized_repository, localized_token};
 use package_broker_kinds::{
-    RepositorySecrets, SecretData,
+    RepositorySecrets, SecretData, administrator,
     credentials::{self, Mistake},
     egress, schedule, webhook,
 };
@@ -29,6 +29,8 @@ pub(crate) struct Desired {
     pub(crate) broker: PackageBroker,
     /// Its sources, each with the Secrets that it names, in the order of the manifests.
     pub(crate) repositories: Vec<(Repository, RepositorySecrets)>,
+    /// The Secret of its administrator, if it has one.
+    pub(crate) administrator: Option<SecretData>,
     /// Its clients' tokens; without a hash where nothing says which it is, and one is to be made.
     pub(crate) tokens: Vec<(AccessToken, Option<TokenHash>)>,
 }
@@ -66,11 +68,15 @@ pub(crate) fn resolve(manifests: &Manifests) -> Result<Desired, ManifestErrors> 
         }
     }
     let broker = resolver.only_broker(&brokers);
+    let administrator = brokers
+        .first()
+        .and_then(|(broker, at)| resolver.administrator(broker, *at));
     ManifestErrors::check(resolver.problems)?;
     match broker {
         Some(broker) => Ok(Desired {
             broker,
             repositories,
+            administrator,
             tokens,
         }),
         None => Err(ManifestErrors(vec![no_broker()])),
@@ -132,6 +138,17 @@ impl<'a> Resolver<'a> {
         Some((*first).clone())
     }
 
+    fn administrator(&mut self, broker: &PackageBroker, at: At<'_>) -> Option<SecretData> {
+        let administrator = broker.spec.administrator.as_ref()?;
+        let check = |data: &SecretData| administrator::check(data).into_iter().collect();
+        self.checked(
+            Some(&administrator.secret_ref),
+            &administrator::PATH,
+            check,
+            at,
+        )
+    }
+
     fn repository(&mut self, repository: &Repository, at: At<'_>) -> RepositorySecrets {
         let spec = &repository.spec;
         if let Some(broker) = self.broker(&spec.broker_ref, at) {
@@ -152,7 +169,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The Secret that a repository names, and what is wrong with it.
+    /// The Secret that an object names, and what is wrong with it.
     fn checked(
         &mut self,
         reference: Option<&SecretRef>,

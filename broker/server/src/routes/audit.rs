@@ -11,7 +11,7 @@ use package_broker_core::{
     services::{audit::AuditService, catalog::Entry, token::Grant},
 };
 
-use super::route::Route;
+use super::{api::Api, route::Route};
 
 /// What a request turned out to be about. Filled in while it is handled, as far as that gets.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub(super) struct Access {
     pub(super) repository: Option<RepositoryName>,
     /// What the package file it was given is of.
     pub(super) entry: Option<Arc<Entry>>,
+    /// Of the user it came with.
+    pub(super) user: Option<String>,
     /// The repository that its call has synced.
     pub(super) webhook: Option<RepositoryName>,
     /// It was given an empty list in place of "not found".
@@ -51,6 +53,14 @@ impl Access {
                 subject: Some(repository.as_str()),
                 repository: Some(repository.as_str()),
                 ..Event::new(Actor::Webhook, Action::SyncRequested)
+            });
+            return;
+        }
+        if let Some(user) = &self.user {
+            log.note(&Event {
+                address: Some(client),
+                outcome,
+                ..Event::new(Actor::User(user), action(route))
             });
             return;
         }
@@ -105,5 +115,7 @@ fn action(route: Route<'_>) -> Action {
         Route::Search => Action::Search,
         Route::NotifyBatch => Action::InstallNotified,
         Route::Webhook { .. } => Action::SyncRequested,
+        Route::Api(Api::Status) => Action::StatusRead,
+        Route::Api(Api::Audit) => Action::AuditRead,
     }
 }

@@ -94,6 +94,11 @@ impl Problem {
         Self::bad_request(format!("\"{segment}\" in the path is not UTF-8"))
     }
 
+    /// Somebody who has not said who they are, or not well.
+    pub(crate) fn unauthorized(warning: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, warning)
+    }
+
     /// A route asked with a method it does not have; `allow` lists those it has.
     pub(crate) fn wrong_method(method: &Method, allow: &'static str) -> Self {
         let method = beginning(method.as_str());

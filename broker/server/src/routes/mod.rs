@@ -3,6 +3,7 @@
 //! The public port serves Composer's protocol ([`composer`]); the second port serves probes and metrics ([`health`],
 //! [`metrics`]) and is not for clients.
 
+mod api;
 mod audit;
 mod auth;
 mod client;

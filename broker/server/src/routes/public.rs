@@ -26,7 +26,7 @@ use package_broker_core::services::{token::Grant, view::Kind};
 use tracing::Instrument;
 
 use super::{
-    App, audit::Access, auth, client, composer, error::Problem, limit::Nearest, route::Route,
+    App, api, audit::Access, auth, client, composer, error::Problem, limit::Nearest, route::Route,
     webhooks,
 };
 use crate::traces;
@@ -125,6 +125,10 @@ async fn serve(
         let receiving = webhooks::receive(app, client, headers, body, repository, access);
         return apart(receiving).await;
     }
+    if let Route::Api(api) = route {
+        let request = (&parts.headers, &parts.uri);
+        return apart(api::answer(app, client, api, request, access)).await;
+    }
     let grant = auth::authenticate(app, client, &parts.headers).await?;
     let answered = match nearest.count_token(app, &grant).await {
         Ok(()) => granted(app, &grant, route, parts, body, access).await,
@@ -168,8 +172,8 @@ async fn granted(
         }
         Route::Search => apart(composer::search(app, Arc::clone(grant), &parts.uri)).await,
         Route::NotifyBatch => apart(composer::notify_batch(app, grant, body)).await,
-        // It has a proof of its own, and was answered before.
-        Route::Webhook { .. } => Err(Problem::no_such_route(shown(&parts.uri))),
+        // They have proofs of their own, and were answered before.
+        Route::Webhook { .. } | Route::Api(_) => Err(Problem::no_such_route(shown(&parts.uri))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::error::Problem;
+use super::{api::Api, error::Problem};
 
 /// What a request is for. Segments are as they came: [`decoded`] undoes their percent-encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) enum Route<'a> {
         /// The repository's name within the broker.
         repository: &'a str,
     },
+    /// `/api/status` and `/api/audit`
+    Api(Api),
 }
 
 impl<'a> Route<'a> {
@@ -72,13 +74,15 @@ impl<'a> Route<'a> {
             [Some("list.json"), None, ..] => Self::List,
             [Some("search.json"), None, ..] => Self::Search,
             [Some("notify-batch"), None, ..] => Self::NotifyBatch,
+            [Some("api"), Some("status"), None, ..] => Self::Api(Api::Status),
+            [Some("api"), Some("audit"), None, ..] => Self::Api(Api::Audit),
             [Some("webhooks"), Some(repository), None, ..] => Self::Webhook { repository },
             _ => return None,
         })
     }
 
     /// The names of all routes in metrics, by [`Route::number`].
-    pub(super) const LABELS: [&'static str; 7] = [
+    pub(super) const LABELS: [&'static str; 9] = [
         "/packages.json",
         "/p2/{vendor}/{file}",
         "/dist/{vendor}/{package}/{version}/{file}",
@@ -86,6 +90,8 @@ impl<'a> Route<'a> {
         "/search.json",
         "/notify-batch",
         "/webhooks/{repository}",
+        "/api/status",
+        "/api/audit",
     ];
 
     /// Its place among [`Route::LABELS`].
@@ -98,6 +104,8 @@ impl<'a> Route<'a> {
             Self::Search => 4,
             Self::NotifyBatch => 5,
             Self::Webhook { .. } => 6,
+            Self::Api(Api::Status) => 7,
+            Self::Api(Api::Audit) => 8,
         }
     }
 
@@ -171,6 +179,8 @@ mod tests {
             ("/list.json", Route::List),
             ("/search.json", Route::Search),
             ("/notify-batch", Route::NotifyBatch),
+            ("/api/status", Route::Api(Api::Status)),
+            ("/api/audit", Route::Api(Api::Audit)),
             (
                 "/webhooks/acme-lib",
                 Route::Webhook {

@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{Json, extract::State, http::StatusCode};
 use package_broker_core::{
     domain::names::RepositoryName,
+    ports::database::DatabaseError,
     services::status::{RepositoryStatus, status},
     sync::Attempt,
 };
@@ -83,13 +84,19 @@ struct Repository {
     last_sync: Option<Attempt>,
 }
 
-/// The state now.
+/// The state now, on the second port.
 pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Json<Answer>, StatusCode> {
-    let broker = &app.broker;
-    let stored = status(&*broker.database).await.map_err(|error| {
+    let told = state(&app).await.map_err(|error| {
         tracing::warn!(%error, "the state cannot be told");
         StatusCode::SERVICE_UNAVAILABLE
     })?;
+    Ok(Json(told))
+}
+
+/// The state now.
+pub(super) async fn state(app: &App) -> Result<Answer, DatabaseError> {
+    let broker = &app.broker;
+    let stored = status(&*broker.database).await?;
     let (in_force, mut attempts) = (app.declared.load(), broker.syncs.attempts());
     let repositories = stored.repositories.into_iter().map(|stored| {
         let name = RepositoryName::new(&stored.name);
@@ -109,12 +116,12 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Json<Answer>, St
             stored,
         }
     });
-    Ok(Json(Answer {
+    Ok(Answer {
         version: env!("CARGO_PKG_VERSION"),
         packages: stored.packages,
         manifests: stored.manifests,
         servers: app.servers.load_full(),
         repositories: repositories.collect(),
         access_tokens: in_force.tokens.clone(),
-    }))
+    })
 }

@@ -26,6 +26,7 @@ fn desired(tokens: &[(&str, Value, Option<&str>)]) -> Desired {
         tokens: tokens.collect(),
         broker,
         repositories: Vec::new(),
+        administrator: None,
     }
 }
 

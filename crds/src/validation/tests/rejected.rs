@@ -23,7 +23,7 @@ fn rejects_package_brokers() {
         (json!({"externalUrl": 5}), "spec.externalUrl: is a number, not a string; put the value in quotes".to_owned()),
         (json!({"external_url": "https://h"}), "spec.external_url: unknown field; did you mean externalUrl?".to_owned()),
         (json!({"replica": 2}), "spec.replica: unknown field; did you mean replicas?".to_owned()),
-        (json!({"highAvailability": 2}), "spec.highAvailability: unknown field; remove it; known here: allowedNamespaces, archives, audit, autoscaling, cache, database, deletionPolicy, egress, expose, externalUrl, image, limits, monitoring, networkPolicy, ownedNames, packagist, podTemplate, replicas, resources, storage, suspend, sync, trustedProxies, volume".to_owned()),
+        (json!({"highAvailability": 2}), "spec.highAvailability: unknown field; remove it; known here: administrator, allowedNamespaces, archives, audit, autoscaling, cache, database, deletionPolicy, egress, expose, externalUrl, image, limits, monitoring, networkPolicy, ownedNames, packagist, podTemplate, replicas, resources, storage, suspend, sync, trustedProxies, volume".to_owned()),
         (json!({"trustedProxies": ["10.0.0.1"]}), format!("spec.trustedProxies[0]: \"10.0.0.1\" {NETWORK}")),
         (json!({"trustedProxies": ["10.0.0.0/08"]}), format!("spec.trustedProxies[0]: \"10.0.0.0/08\" {NETWORK}")),
         (json!({"trustedProxies": ["010.0.0.0/8"]}), format!("spec.trustedProxies[0]: \"010.0.0.0/8\" {NETWORK}")),

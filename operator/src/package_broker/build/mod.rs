@@ -1,5 +1,6 @@
 //! The objects that should exist for a `PackageBroker`. Pure: no client.
 
+pub(crate) mod administrator;
 mod autoscaling;
 mod deployment;
 mod disruption;
@@ -115,6 +116,9 @@ pub(crate) enum BuildError {
     /// No random numbers, for instance.
     #[error("keys cannot be made: {0}")]
     Keys(#[from] KeyRingError),
+    /// The same.
+    #[error("a password cannot be made: {0}")]
+    Random(String),
 }
 
 /// Builds them.

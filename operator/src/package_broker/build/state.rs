@@ -7,12 +7,13 @@ use kube::{Resource, ResourceExt};
 use package_broker_crds::{
     API_VERSION, PackageBroker, RECONCILE_REQUESTED_AT, Repository, SYNC_REQUESTED_AT, TOKEN_SHA256,
 };
+use package_broker_kinds::SecretData;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{BuildError, Valid, named};
+use super::{BuildError, Valid, administrator, named};
 use crate::{
     access_token::{Credential, credentials},
     children::{child_of, labels},
@@ -34,8 +35,14 @@ pub(crate) fn public_url(broker: &PackageBroker) -> String {
 
 /// The Secret, and a digest of what is in it.
 pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, String), BuildError> {
-    let mut items = vec![broker_document(broker)?];
-    let mut secrets: BTreeMap<&str, BTreeMap<&str, ByteString>> = BTreeMap::new();
+    let mut document = broker_document(broker)?;
+    let administrator = administrator::secret_of(broker);
+    let mut secrets = Secrets::default();
+    if let Some(data) = &valid.administrator {
+        document["spec"]["administrator"] = json!({"secretRef": {"name": administrator}});
+        secrets.add(&administrator, data);
+    }
+    let mut items = vec![document];
     for (repository, found) in &valid.repositories {
         items.push(repository_document(repository)?);
         let spec = &repository.spec;
@@ -44,21 +51,15 @@ pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, St
             (spec.credentials_secret_ref.as_ref(), &found.credentials),
             (webhook, &found.webhook),
         ] {
-            let (Some(reference), Some(data)) = (reference, data) else {
-                continue;
-            };
-            let entries = data.iter().map(|(key, value)| {
-                let value = ByteString(value.expose_secret().to_vec());
-                (key.as_str(), value)
-            });
-            let secret = secrets.entry(reference.name.as_str()).or_default();
-            secret.extend(entries);
+            if let (Some(reference), Some(data)) = (reference, data) {
+                secrets.add(reference.name.as_str(), data);
+            }
         }
     }
     for credential in credentials(&valid.tokens) {
         items.push(token_document(&credential)?);
     }
-    let secrets = secrets.into_iter();
+    let secrets = secrets.0.into_iter();
     items.extend(secrets.map(|(name, data)| secret_document(broker, name, &data)));
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let text = serde_json::to_vec(&list)?;
@@ -74,6 +75,20 @@ pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, St
         ..Secret::default()
     };
     Ok((secret, digest))
+}
+
+/// Secrets by name, each once: several objects may name one.
+#[derive(Default)]
+struct Secrets<'a>(BTreeMap<&'a str, BTreeMap<&'a str, ByteString>>);
+
+impl<'a> Secrets<'a> {
+    fn add(&mut self, name: &'a str, data: &'a SecretData) {
+        let entries = data.iter().map(|(key, value)| {
+            let value = ByteString(value.expose_secret().to_vec());
+            (key.as_str(), value)
+        });
+        self.0.entry(name).or_default().extend(entries);
+    }
 }
 
 /// Fields of a broker that are done here for it.

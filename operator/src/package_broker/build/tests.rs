@@ -160,6 +160,13 @@ fn everything_that_can_be_said_is_there() {
         refused: 1,
         counts: (2, 1),
         servers: None,
+        administrator: Some(
+            [
+                ("username".to_owned(), b"admin".to_vec().into()),
+                ("password".to_owned(), b"hunter4".to_vec().into()),
+            ]
+            .into(),
+        ),
         versions: BTreeMap::new(),
     };
     let objects = built(&broker, &valid);
