@@ -1,17 +1,33 @@
 //! The rules by which Flux, `kubectl wait` and others read conditions (kstatus, and the checks of Flux's own controllers).
+//!
+//! Most hold of every version of an object. Others only once the operator has seen its newest spec: until then, that
+//! `status.observedGeneration` is another than the generation tells readers to wait.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// What is wrong with the status of an object, a sentence each.
+/// What is wrong with the status of an object that has come to rest, a sentence each.
 pub(crate) fn faults(object: &Value) -> Vec<String> {
     let status = Status::of(object);
-    let rules = status.of_types().into_iter().chain(status.of_texts());
-    let broken = rules.filter(|(holds, _)| !holds);
+    told(object, [status.always(), status.at_rest()].concat())
+}
+
+/// What is wrong with a version of an object, whatever is going on. `before` is the version that came before it.
+pub(crate) fn faults_of_version(object: &Value, before: Option<&Value>) -> Vec<String> {
+    let mut rules = Status::of(object).always();
+    if let Some(before) = before {
+        rules.extend(Status::of(object).after(&Status::of(before)));
+    }
+    told(object, rules)
+}
+
+fn told(object: &Value, rules: Vec<Rule>) -> Vec<String> {
+    let broken = rules.into_iter().filter(|(holds, _)| !holds);
     let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+    let of = format!("generation {}", object["metadata"]["generation"]);
     broken
-        .map(|(_, fault)| format!("{kind} {name}: {fault}: {}", object["status"]))
+        .map(|(_, fault)| format!("{kind} {name}: {fault}: {of}, {}", object["status"]))
         .collect()
 }
 
@@ -45,6 +61,53 @@ impl<'a> Status<'a> {
         self.find(type_).is_some_and(|one| one["status"] == status)
     }
 
+    /// What holds of every version.
+    fn always(&self) -> Vec<Rule> {
+        [self.of_types(), self.of_texts()].concat()
+    }
+
+    /// What holds once the newest spec was looked at.
+    fn at_rest(&self) -> Vec<Rule> {
+        let current = self.observed == self.generation;
+        vec![
+            (self.observed != Some(-1), "nothing was observed"),
+            (
+                !self.is("Ready", "True") || current,
+                "Ready speaks of an older generation",
+            ),
+            (
+                !self.is("Stalled", "True") || current,
+                "Stalled speaks of an older generation",
+            ),
+        ]
+    }
+
+    /// What holds of a version that comes after another.
+    fn after(&self, before: &Self) -> Vec<Rule> {
+        let mut kept = self.conditions.iter().filter_map(|now| {
+            let known = before.find(now["type"].as_str()?)?;
+            Some((known, *now))
+        });
+        let time = |one: &Value| one["lastTransitionTime"].as_str().map(str::to_owned);
+        vec![
+            (
+                self.observed >= before.observed,
+                "an older generation is observed than before",
+            ),
+            (
+                kept.all(|(known, now)| {
+                    // Times of one form, to the second: they sort as texts.
+                    if known["status"] == now["status"] {
+                        time(known) == time(now)
+                    } else {
+                        time(known) <= time(now)
+                    }
+                }),
+                "a time moved without its status, or went back",
+            ),
+        ]
+    }
+
     /// Which conditions there are, and what they say together.
     fn of_types(&self) -> Vec<Rule> {
         let current = self.observed == self.generation;
@@ -54,19 +117,18 @@ impl<'a> Status<'a> {
         let goes_on = is_stalled || self.is("Reconciling", "True");
         let reasons = ready.zip(stalled);
         vec![
-            (ready.is_some(), "Ready is missing"),
+            // Without the number, an object that nobody has looked at yet would pass for one that is as it should be.
             (
-                self.observed.is_some_and(|observed| observed != -1),
-                "nothing was observed",
+                self.observed.is_some(),
+                "nothing says which generation was observed",
+            ),
+            (
+                self.observed == Some(-1) || ready.is_some(),
+                "Ready is missing",
             ),
             (
                 self.observed <= self.generation,
                 "a generation that is still to come was observed",
-            ),
-            (!is_ready || current, "Ready speaks of an older generation"),
-            (
-                !is_stalled || current,
-                "Stalled speaks of an older generation",
             ),
             (!is_ready || stalled.is_none(), "Ready and Stalled"),
             (!is_ready || reconciling.is_none(), "Ready and Reconciling"),
@@ -83,7 +145,7 @@ impl<'a> Status<'a> {
                 "Reconciling is there and not True",
             ),
             (
-                self.suspended || is_ready || goes_on,
+                !current || self.suspended || is_ready || goes_on,
                 "not Ready, and neither Stalled nor Reconciling",
             ),
             (

@@ -20,6 +20,8 @@ mod leader;
 mod manifests;
 mod mistakes;
 mod mistakes_on_servers;
+mod observed;
+mod observer;
 mod outside;
 mod rotation;
 mod rules;

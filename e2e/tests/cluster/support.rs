@@ -4,7 +4,8 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    process::Command,
+    sync::{LazyLock, Mutex, MutexGuard, Once, OnceLock, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -17,7 +18,10 @@ use package_broker_e2e::{
 };
 use serde_json::{Value, json};
 
-use super::{kstatus, manifests};
+use super::{
+    kstatus, manifests,
+    observer::{self, Observer},
+};
 
 /// How long anything in the cluster may take.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
@@ -37,11 +41,14 @@ impl Kube {
     /// The cluster, with the operator in it.
     pub(crate) fn get() -> &'static Self {
         static KUBE: OnceLock<Kube> = OnceLock::new();
-        KUBE.get_or_init(|| {
+        static WATCHED: Once = Once::new();
+        let kube = KUBE.get_or_init(|| {
             let kube = Self::from_environment().unwrap();
             kube.install_operator().unwrap();
             kube
-        })
+        });
+        WATCHED.call_once(|| Self::observer().begin(|| kube.kubectl()));
+        kube
     }
 
     fn from_environment() -> Result<Self> {
@@ -178,12 +185,21 @@ impl Kube {
 
     /// `kubectl ARGUMENTS`, whatever comes of it.
     pub(crate) fn attempt(&self, arguments: &[&str]) -> Result<Finished> {
-        let mut kubectl = tethered(&self.kubectl);
-        kubectl
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .args(arguments);
+        let mut kubectl = self.kubectl();
+        kubectl.args(arguments);
         run(kubectl, LIMIT)
+    }
+
+    fn kubectl(&self) -> Command {
+        let mut kubectl = tethered(&self.kubectl);
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig);
+        kubectl
+    }
+
+    /// What looks at every version of every object.
+    pub(crate) fn observer() -> &'static Observer {
+        static OBSERVER: LazyLock<Observer> = LazyLock::new(Observer::default);
+        &OBSERVER
     }
 
     /// What service accounts asked of the API server, as its audit log has it.
@@ -227,7 +243,7 @@ impl Kube {
 pub(crate) const BEFORE: &str = "before";
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 
-/// A namespace of one's own.
+/// A namespace of one's own. At its end, the test fails if a version of an object in it broke a rule.
 pub(crate) struct Team {
     kube: &'static Kube,
     name: String,
@@ -314,14 +330,21 @@ impl Team {
         }
     }
 
-    /// Checks the conditions of all objects of our kinds by the rules of kstatus.
+    /// Checks all objects of our kinds by the rules of kstatus: those for what has come to rest, and those for every version
+    /// that there was since the last time. The latter is checked at the end of each test too.
     pub(crate) fn check_kstatus(&self) -> Result<()> {
-        let text = self.kubectl(&["get", "package-broker", "--output=json"])?;
-        let list: Value = serde_json::from_str(&text)?;
-        let objects = list["items"].as_array().context("no items")?;
+        let objects = self.objects()?;
         let faults: Vec<String> = objects.iter().flat_map(kstatus::faults).collect();
         ensure!(faults.is_empty(), "{}", faults.join("\n"));
-        Ok(())
+        observer::check(Kube::observer(), &self.name, &objects)
+    }
+
+    /// All objects of our kinds.
+    fn objects(&self) -> Result<Vec<Value>> {
+        let text = self.kubectl(&["get", "package-broker", "--output=json"])?;
+        let mut list: Value = serde_json::from_str(&text)?;
+        let objects = list["items"].as_array_mut().context("no items")?;
+        Ok(std::mem::take(objects))
     }
 
     /// Runs Composer in a pod: a project with this `composer.json`, credentials from a Secret, then `script`. Returns what
@@ -417,10 +440,20 @@ impl Team {
 
 impl Drop for Team {
     fn drop(&mut self) {
+        let observer = Kube::observer();
+        let seen = self
+            .objects()
+            .and_then(|last| observer::check(observer, &self.name, &last));
+        observer.leave(&self.name);
         // What stays goes with the cluster.
         let _ = self
             .kube
             .attempt(&["delete", "namespace", &self.name, "--wait=false"]);
+        if let Err(error) = seen
+            && !thread::panicking()
+        {
+            panic!("{error:#}");
+        }
     }
 }
 

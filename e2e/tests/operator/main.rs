@@ -17,6 +17,9 @@ mod ground;
 mod kstatus;
 #[path = "../cluster/manifests.rs"]
 mod manifests;
+#[expect(dead_code, reason = "shared with the suites that use more of it")]
+#[path = "../cluster/observer.rs"]
+mod observer;
 mod process;
 #[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/support.rs"]
