@@ -277,6 +277,7 @@ fn assemble(
         applier: Applier::new(client.clone()),
         events: Events::new(client.clone(), MANAGER),
         backoffs: crate::runtime::requeue::Backoffs::default(),
+        written: crate::runtime::written::Written::default(),
         look_at_repository,
         look_at_token,
         look_at_syncs,

@@ -24,6 +24,7 @@ use crate::{
         once::Once,
         requeue::Backoffs,
         watches::Trigger,
+        written::Written,
     },
     syncs::Syncs,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Context {
     pub(crate) hurried: Once,
     pub(crate) applier: Applier,
     pub(crate) events: Events,
+    /// Statuses that the watches have not told of yet.
+    pub(crate) written: Written,
     pub(crate) backoffs: Backoffs,
     /// Tokens of which there is nothing new to say.
     pub(crate) token_looks: access_token::settled::Settlements,

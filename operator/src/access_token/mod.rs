@@ -75,6 +75,7 @@ pub(crate) async fn reconcile(
     if token.meta().deletion_timestamp.is_some() {
         return Ok(context.backoffs.settled(token.as_ref()));
     }
+    let token = context.written.newest(token);
     let seen = settled::seen(&token, &context);
     let inputs = settled::inputs(&seen, token.status.as_ref());
     if let Some(action) = context.token_looks.stands(&token, &inputs) {

@@ -30,7 +30,7 @@ pub(super) async fn write(
     let times = Times::of(token, &applied);
     let Said { status, is_waiting } = said(token, found, &applied, &times, now);
     let before = token.status.as_ref();
-    if status::write(&context.client, token, before, &status).await? {
+    if status::write(context, token, before, &status).await? {
         reach("token.status-written");
         let before = before.map_or(&[][..], |status| &status.conditions);
         let events = &context.events;

@@ -27,6 +27,7 @@ pub(crate) async fn reconcile(
     broker: Arc<PackageBroker>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
+    let broker = context.written.newest(broker);
     if broker.meta().deletion_timestamp.is_some() || broker.spec.suspend {
         return status::rest(&broker, &context).await;
     }

@@ -412,7 +412,7 @@ async fn tell(
     context: &Context,
 ) -> Result<(), ReconcileError> {
     let before = broker.status.as_ref();
-    if status::write(&context.client, broker, before, now).await? {
+    if status::write(context, broker, before, now).await? {
         reach("broker.status-written");
         let before = conditions_of(broker);
         context.events.tell(broker, before, &now.conditions).await;

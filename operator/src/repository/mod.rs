@@ -33,6 +33,7 @@ pub(crate) async fn reconcile(
     if repository.meta().deletion_timestamp.is_some() {
         return Ok(context.backoffs.settled(repository.as_ref()));
     }
+    let repository = context.written.newest(repository);
     let found = dereference::dereference(&repository, &context).await?;
     reach("repository.dereferenced");
     let verdict = validate::validate(&repository, &found);

@@ -35,7 +35,7 @@ pub(super) async fn write(
     let before = repository.status.as_ref();
     let version = credentials_version(repository, context);
     let now = put(repository, found, live, (&verdict, version));
-    if status::write(&context.client, repository, before, &now).await? {
+    if status::write(context, repository, before, &now).await? {
         reach("repository.status-written");
         let before = before.map_or(&[][..], |status| &status.conditions);
         context

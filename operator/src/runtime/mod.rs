@@ -15,3 +15,4 @@ pub(crate) mod requeue;
 pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod watches;
+pub(crate) mod written;

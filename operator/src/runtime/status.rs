@@ -4,20 +4,21 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::apply::MANAGER;
+use crate::context::Context;
 
 /// Writes a status, unless it is the one the object has.
 ///
 /// # Errors
 /// What the API server says. An object that is gone has no status to write: that is none.
 pub(crate) async fn write<K, S>(
-    client: &Client,
+    context: &Context,
     object: &K,
     before: Option<&S>,
     status: &S,
@@ -33,7 +34,10 @@ where
         return Ok(false);
     }
     let name = object.name_any();
-    let api: Api<K> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(
+        context.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    );
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -42,7 +46,10 @@ where
     });
     let params = PatchParams::apply(MANAGER).force();
     match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
-        Ok(_) => Ok(true),
+        Ok(_) => {
+            context.written.note(object, status);
+            Ok(true)
+        }
         Err(error) if is_not_found(&error) => Ok(false),
         Err(error) => Err(error),
     }
