@@ -58,6 +58,26 @@ impl Servers {
         ]
     }
 
+    /// Both halves of the key of the bucket, which is `archives`.
+    pub(crate) const KEY: [&str; 2] = [Garage::KEY, Garage::SECRET];
+
+    /// The URL of the database, with its owner and password.
+    pub(crate) fn database_url(&self) -> String {
+        let [name, owner, password] = &self.database;
+        let (host, port) = (self.postgres.place().address(), self.postgres.port());
+        format!("postgres://{owner}:{password}@{host}:{port}/{name}?sslmode=disable")
+    }
+
+    /// The URL of Redis, with its password.
+    pub(crate) fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
+    /// The URL of the S3 service.
+    pub(crate) fn endpoint(&self) -> String {
+        self.garage.endpoint()
+    }
+
     /// A broker on them.
     pub(crate) fn broker(&self) -> Value {
         with(

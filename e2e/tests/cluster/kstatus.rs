@@ -15,11 +15,14 @@ pub(crate) fn faults(object: &Value) -> Vec<String> {
 
 /// What is wrong with a version of an object, whatever is going on. `before` is the version that came before it.
 pub(crate) fn faults_of_version(object: &Value, before: Option<&Value>) -> Vec<String> {
-    let mut rules = Status::of(object).always();
+    let mut faults = told(object, Status::of(object).always());
     if let Some(before) = before {
-        rules.extend(Status::of(object).after(&Status::of(before)));
+        let rules = Status::of(object).after(&Status::of(before));
+        let before = &before["status"];
+        let after = told(object, rules).into_iter();
+        faults.extend(after.map(|fault| format!("{fault}, after {before}")));
     }
-    told(object, rules)
+    faults
 }
 
 fn told(object: &Value, rules: Vec<Rule>) -> Vec<String> {

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+#[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/backing.rs"]
 mod backing;
 mod faults;

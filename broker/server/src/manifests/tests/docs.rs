@@ -164,12 +164,18 @@ fn the_examples_are_right() {
     assert!(!desired.repositories.is_empty() && !desired.tokens.is_empty());
     // Also those that the folder's name alone would not read.
     for file in files(&examples, &[".yaml", ".yml"]) {
-        // Objects of other tools, for a cluster.
-        if file.starts_with(examples.join("gitops")) {
+        // Objects of other tools, and a client, for a cluster.
+        if file.starts_with(examples.join("gitops"))
+            || file == examples.join("cluster/install.yaml")
+        {
             continue;
         }
         if let Err(errors) = load(&[file]) {
             panic!("{errors}");
         }
+    }
+    for folder in ["cluster/embedded", "cluster/servers"] {
+        let desired = resolve(&load(&[examples.join(folder)]).unwrap()).unwrap();
+        assert!(!desired.repositories.is_empty() && !desired.tokens.is_empty());
     }
 }
