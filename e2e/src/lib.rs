@@ -6,6 +6,7 @@
 //! tests test.
 
 pub mod archive;
+pub mod backing;
 pub mod broker;
 pub mod cache;
 pub mod cluster;

@@ -3,7 +3,11 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::{Result, ensure};
-use package_broker_e2e::cluster::{self, Programs};
+use package_broker_e2e::{
+    backing::Backing,
+    cluster::{self, Programs},
+    place::Place as ServerPlace,
+};
 
 use crate::{
     cluster::Place,
@@ -44,6 +48,8 @@ pub(crate) fn e2e(options: &Options) -> Result<()> {
         "--test",
         "cluster",
         "--test",
+        "nothing_to_do",
+        "--test",
         "operator",
         "--",
     ];
@@ -62,6 +68,8 @@ pub(crate) struct Cluster {
     programs: Programs,
     /// Ours, to be taken down.
     place: Option<(Place, bool)>,
+    /// Beside our own: what is on these lives as long as all suites together.
+    backing: Option<Backing>,
 }
 
 impl Cluster {
@@ -69,6 +77,7 @@ impl Cluster {
     pub(crate) fn ours(keep: bool) -> Result<Self> {
         // Before the images: they hold this machine's certificates.
         setup::packages::ensure(setup::packages::FOR_CLUSTER)?;
+        setup::tools::garage()?;
         let archives = images::build()?;
         let place = Place::of("test")?;
         crate::cluster::up(&place)?;
@@ -79,6 +88,7 @@ impl Cluster {
             kubeconfig: place.kubeconfig(),
             registry: images::REGISTRY.to_owned(),
             programs: Programs::ensure(&|line| step(line))?,
+            backing: Some(Backing::start_at(&ServerPlace::node(place.name())?)?),
             place: Some((place, keep)),
         })
     }
@@ -94,6 +104,7 @@ impl Cluster {
             registry: registry.to_owned(),
             programs: Programs::ensure(&|line| step(line))?,
             place: None,
+            backing: None,
         })
     }
 
@@ -109,11 +120,17 @@ impl Cluster {
         if let Some((place, _)) = &self.place {
             environment.push(("E2E_CLUSTER", place.name().into()));
         }
+        if let Some(backing) = &self.backing {
+            let names = ["E2E_DATABASE_URL", "E2E_S3_ENDPOINT", "E2E_REDIS_URL"];
+            let urls = backing.urls().map(OsString::from);
+            environment.extend(names.into_iter().zip(urls));
+        }
         environment
     }
 
     /// Takes it down if it is ours, whatever came of the suites.
     pub(crate) fn end(self, result: Result<()>) -> Result<()> {
+        drop(self.backing);
         match self.place {
             Some((place, false)) => {
                 let down = crate::cluster::down(&place);

@@ -200,6 +200,9 @@ fn what_was_declared_before_an_upgrade_is_served_after_it() {
     for object in ["packagebroker/main", "accesstoken/ci"] {
         kube.run(&[&wait[..], &[object]].concat()).unwrap();
     }
+    let team = kube.found(BEFORE).unwrap();
+    team.check_kstatus().unwrap();
+    team.stays();
     let definition = kube
         .run(&[
             "get",

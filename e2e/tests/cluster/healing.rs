@@ -1,13 +1,11 @@
 //! What the operator puts right, what it takes over, and how things end.
 
-use std::{thread, time::Duration};
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{
     manifests::{broker, token, with},
-    support::{Kube, Team, operator_is_ours},
+    support::{Kube, Team},
 };
 
 /// The token in a Secret.
@@ -175,27 +173,4 @@ fn things_end_in_any_order() {
     Kube::get()
         .run(&["delete", "namespace", team.name(), "--timeout=90s"])
         .unwrap();
-}
-
-/// Nothing to do: nothing is written.
-#[test]
-fn what_is_as_it_should_be_is_left_alone() {
-    let team = Kube::get().namespace("resting");
-    team.apply(&[broker(), token("ci")]).unwrap();
-    team.wait_ready(&["packagebroker/main", "accesstoken/ci"])
-        .unwrap();
-    let _alone = operator_is_ours();
-    // What follows the first look.
-    thread::sleep(Duration::from_secs(5));
-    let before = Kube::get().writes_in(team.name()).unwrap();
-    // Longer than the time between two looks; `E2E_REST_SECONDS` makes it longer still.
-    let rest = std::env::var("E2E_REST_SECONDS").ok();
-    let rest = rest.map_or(40, |seconds| seconds.parse().unwrap());
-    thread::sleep(Duration::from_secs(rest));
-    let after = Kube::get().writes_in(team.name()).unwrap();
-    assert_eq!(after, before, "the operator wrote though nothing changed");
-    assert!(
-        before.len() >= 4,
-        "the audit log shows no writes: {before:?}"
-    );
 }

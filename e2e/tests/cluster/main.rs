@@ -8,7 +8,9 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod at_rest;
 mod backing;
+mod beginning;
 mod changes;
 mod chart;
 mod embedded;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use package_broker_e2e::{
     cluster::{NODE_ADDRESS, Namespace},
     git::GitServer,
@@ -214,8 +215,8 @@ impl Kube {
             .collect())
     }
 
-    /// What the operator wrote in a namespace, in order.
-    pub(crate) fn writes_in(&self, namespace: &str) -> Result<Vec<String>> {
+    /// What the operator wrote in a namespace, in order, and when.
+    pub(crate) fn writes_in(&self, namespace: &str) -> Result<Vec<(Timestamp, String)>> {
         let mut events = self.audit()?;
         events.retain(|event| {
             let verb = event["verb"].as_str().unwrap_or_default();
@@ -223,18 +224,33 @@ impl Kube {
                 && event["objectRef"]["namespace"] == namespace
                 && !["get", "list", "watch"].contains(&verb)
         });
-        let told = |event: &Value| format!("{} {}", event["verb"], event["requestURI"]);
-        Ok(events.iter().map(told).collect())
+        let told = |event: &Value| {
+            let time = event["requestReceivedTimestamp"].as_str();
+            let time = time.context("no time")?.parse()?;
+            Ok((time, format!("{} {}", event["verb"], event["requestURI"])))
+        };
+        events.iter().map(told).collect()
     }
 
     /// A namespace for one test; it goes when the value does.
     pub(crate) fn namespace(&'static self, name: &str) -> Team {
         self.run(&["create", "namespace", name]).unwrap();
         self.run(&["label", "namespace", name, RESTRICTED]).unwrap();
+        self.team(name)
+    }
+
+    /// A namespace that another suite left.
+    pub(crate) fn found(&'static self, name: &str) -> Option<Team> {
+        let found = self.attempt(&["get", "namespace", name]).unwrap();
+        found.status.success().then(|| self.team(name))
+    }
+
+    fn team(&'static self, name: &str) -> Team {
         Team {
             kube: self,
             name: name.to_owned(),
             folder: tempfile::tempdir().unwrap(),
+            stays: false,
         }
     }
 }
@@ -248,12 +264,18 @@ pub(crate) struct Team {
     kube: &'static Kube,
     name: String,
     folder: tempfile::TempDir,
+    stays: bool,
 }
 
 impl Team {
     /// The namespace's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Leaves the namespace to another suite.
+    pub(crate) fn stays(mut self) {
+        self.stays = true;
     }
 
     /// `kubectl --namespace NAME ARGUMENTS`; its failure is an error.
@@ -445,10 +467,12 @@ impl Drop for Team {
             .objects()
             .and_then(|last| observer::check(observer, &self.name, &last));
         observer.leave(&self.name);
-        // What stays goes with the cluster.
-        let _ = self
-            .kube
-            .attempt(&["delete", "namespace", &self.name, "--wait=false"]);
+        if !self.stays {
+            // What cannot be deleted goes with the cluster.
+            let _ = self
+                .kube
+                .attempt(&["delete", "namespace", &self.name, "--wait=false"]);
+        }
         if let Err(error) = seen
             && !thread::panicking()
         {
@@ -457,7 +481,7 @@ impl Drop for Team {
     }
 }
 
-/// Held by tests that end the operator, and by those that count what it does.
+/// Held by tests that end the operator, or have another take its place.
 pub(crate) fn operator_is_ours() -> MutexGuard<'static, ()> {
     static OPERATOR: Mutex<()> = Mutex::new(());
     OPERATOR.lock().unwrap_or_else(PoisonError::into_inner)
