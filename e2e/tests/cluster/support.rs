@@ -88,7 +88,8 @@ impl Kube {
         let chart =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/fixtures/chart-before.tgz");
         let chart = chart.to_string_lossy();
-        self.release(&chart, &["nodeSelector.nowhere=here"], false)?;
+        let nowhere = ["nodeSelector.nowhere=here"];
+        self.release(["operator", OPERATOR], &chart, &nowhere, false)?;
         self.run(&["create", "namespace", BEFORE])?;
         self.run(&["label", "namespace", BEFORE, RESTRICTED])?;
         let documents = [manifests::broker(), manifests::token("ci")];
@@ -105,17 +106,28 @@ impl Kube {
 
     /// Installs the operator, or another release of it with further values.
     pub(crate) fn upgrade(&self, values: &[&str]) -> Result<()> {
-        self.release("CHART", values, true)
+        self.install("operator", OPERATOR, values)
     }
 
-    fn release(&self, chart: &str, values: &[&str], wait: bool) -> Result<()> {
+    /// The same under another name, in another namespace.
+    pub(crate) fn install(&self, name: &str, namespace: &str, values: &[&str]) -> Result<()> {
+        self.release([name, namespace], "CHART", values, true)
+    }
+
+    fn release(
+        &self,
+        [name, namespace]: [&str; 2],
+        chart: &str,
+        values: &[&str],
+        wait: bool,
+    ) -> Result<()> {
         let mut arguments = vec![
             "upgrade",
             "--install",
-            "operator",
+            name,
             chart,
             "--namespace",
-            OPERATOR,
+            namespace,
             "--create-namespace",
             "--timeout=3m",
             "--set=replicas=2",
@@ -489,8 +501,13 @@ pub(crate) fn operator_is_ours() -> MutexGuard<'static, ()> {
 
 /// Whether an entry of the audit log is of the operator.
 pub(crate) fn is_operator(event: &Value) -> bool {
+    is_of(event, OPERATOR)
+}
+
+/// Whether an entry of the audit log is of a service account of a namespace.
+pub(crate) fn is_of(event: &Value, namespace: &str) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
-    user.starts_with(&format!("system:serviceaccount:{OPERATOR}:"))
+    user.starts_with(&format!("system:serviceaccount:{namespace}:"))
 }
 
 /// A git server that pods reach.

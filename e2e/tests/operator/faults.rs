@@ -15,6 +15,7 @@ use super::{
     backing::Servers,
     ground::Ground,
     manifests::token,
+    namespaced,
     process::{Gateway, Operator},
     support::{Kube, LIMIT, OPERATOR, Team},
 };
@@ -38,6 +39,9 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
             "packagebrokers.package.broker",
         ])
         .unwrap();
+
+    namespaced::check(folder.path());
+    ground.check();
 
     let gateway = Gateway::open().unwrap();
     ground.killed_everywhere(&gateway);

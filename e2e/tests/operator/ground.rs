@@ -15,7 +15,7 @@ use super::{
 const OBJECTS: [&str; 3] = ["packagebroker/main", "accesstoken/ci", "repository/lib"];
 
 /// A git server with one package.
-fn source(folder: &Path) -> GitServer {
+pub(crate) fn source(folder: &Path) -> GitServer {
     let server = git_server(folder);
     let tree = folder.join("tree");
     fs::create_dir_all(&tree).unwrap();

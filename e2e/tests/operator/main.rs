@@ -18,6 +18,7 @@ mod ground;
 mod kstatus;
 #[path = "../cluster/manifests.rs"]
 mod manifests;
+mod namespaced;
 #[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/observer.rs"]
 mod observer;
