@@ -77,50 +77,99 @@ fn check(name: &str, text: &str) -> Option<String> {
 /// Objects of each kind, and what is said of them in the end.
 fn documents(sources: &Sources) -> Vec<Value> {
     let mut documents = sources.repositories();
-    let own = json!({"existingSecretRef": {"name": "none", "key": "token"}});
-    let mut suspended = with(broker(), &json!({"suspend": true}));
-    suspended["metadata"]["name"] = "resting".into();
-    let mut lacking = with(
-        broker(),
-        &json!({
-            "database": {"secretRef": {"name": "database"}},
-            "storage": {"s3": {"bucket": "packages", "credentialsSecretRef": {"name": "bucket"}}},
-        }),
-    );
-    lacking["metadata"]["name"] = "lacking".into();
+    documents.extend(brokers());
+    let other = |name| repository(name, "https://git.example.com/acme/lib.git");
     documents.extend([
-        broker(),
-        suspended,
-        lacking,
         repository("unreachable", "http://10.250.0.1:1/acme/lib.git"),
         with(
-            repository("unsecured", "https://git.example.com/acme/lib.git"),
+            other("unsecured"),
             &json!({"credentialsSecretRef": {"name": "gitlab"}}),
         ),
         repository("forbidden", "file:///srv/git/lib.git"),
-        with(
-            repository("resting", "https://git.example.com/acme/rest.git"),
-            &json!({"suspend": true}),
-        ),
-        with(
-            repository("orphan", "https://git.example.com/acme/lib.git"),
-            &json!({"brokerRef": {"name": "nobody"}}),
-        ),
+        with(other("resting"), &json!({"suspend": true})),
+        with(other("orphan"), &json!({"brokerRef": {"name": "nobody"}})),
+        with(other("early"), &json!({"brokerRef": {"name": "starting"}})),
+    ]);
+    let own = |secret: &str| json!({"existingSecretRef": {"name": secret, "key": "token"}});
+    documents.extend([
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "short"}, "stringData": {"token": "short"},
+        }),
         token("ci"),
         with(token("over"), &json!({"expiresAt": "2026-01-01T00:00:00Z"})),
-        with(token("brought"), &own),
+        with(token("brought"), &own("none")),
+        with(token("useless"), &own("short")),
         with(token("resting"), &json!({"suspend": true})),
+        with(token("orphan"), &json!({"brokerRef": {"name": "nobody"}})),
+        with(token("early"), &json!({"brokerRef": {"name": "starting"}})),
+        token("going"),
     ]);
+    for object in &mut documents {
+        let metadata = &mut object["metadata"];
+        if GOING.iter().any(|(_, name)| metadata["name"] == *name) {
+            metadata["finalizers"] = json!([HELD]);
+        }
+    }
     documents
+}
+
+/// What is deleted, and held by a finalizer.
+const GOING: [(&str, &str); 3] = [
+    ("packagebroker", "going"),
+    ("repository", "monolog-monolog"),
+    ("accesstoken", "going"),
+];
+const HELD: &str = "e2e.package.broker/held";
+
+fn brokers() -> Vec<Value> {
+    let named = |name: &str, spec: &Value| {
+        let mut broker = with(broker(), spec);
+        broker["metadata"]["name"] = name.into();
+        broker
+    };
+    let on = |database: &str, bucket: &str| {
+        json!({
+            "database": {"secretRef": {"name": database}},
+            "storage": {"s3": {"bucket": "packages", "credentialsSecretRef": {"name": bucket}}},
+        })
+    };
+    let secret = |name: &str, data: &Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+    let closed = "postgres://packages:packages@10.250.0.1:1/packages?sslmode=disable";
+    vec![
+        broker(),
+        named("resting", &json!({"suspend": true})),
+        named("going", &json!({"suspend": true})),
+        // No node takes its pod.
+        named(
+            "starting",
+            &json!({"podTemplate": {"nodeSelector": {"nowhere": "here"}}}),
+        ),
+        // Its Secrets are not there.
+        named("lacking", &on("database", "bucket")),
+        secret("closed", &json!({"url": closed})),
+        secret("keys", &json!({"accessKeyId": "k", "secretAccessKey": "s"})),
+        named("unreachable", &on("closed", "keys")),
+        // There is a policy of that name that is somebody else's.
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "taken"},
+            "spec": {"podSelector": {"matchLabels": {"app": "other"}}},
+        }),
+        named("taken", &json!({"networkPolicy": {"enabled": true}})),
+    ]
 }
 
 #[test]
 fn each_state_reads_well() {
     let team = Kube::get().namespace("golden");
-    let sources = Sources::of_debian(&["php-psr-log"]);
+    let sources = Sources::of_debian(&["php-psr-log", "php-monolog"]);
     team.apply(&documents(&sources)).unwrap();
-    team.wait_ready(&["packagebroker/main", "accesstoken/ci", "repository/psr-log"])
+    team.wait_ready(&["packagebroker/main", "accesstoken/ci", "accesstoken/going"])
         .unwrap();
+    team.wait_ready(&sources.objects()).unwrap();
+    for (kind, name) in GOING {
+        team.kubectl(&["delete", kind, name, "--wait=false"])
+            .unwrap();
+    }
     // All of them have come to rest when each has been looked at and the failing one has failed.
     Team::wait_for("all states", || {
         let text = team.kubectl(&["get", "package-broker", "--no-headers"])?;
@@ -132,6 +181,11 @@ fn each_state_reads_well() {
             "NotFound",
             "Expired",
             "Suspended",
+            "Conflict",
+            "DatabaseUnavailable",
+            "DependencyNotReady",
+            "InvalidSecret",
+            "PodsNotReady",
         ];
         Ok(states.iter().all(|state| is_there(state)).then_some(()))
     })
@@ -142,6 +196,11 @@ fn each_state_reads_well() {
         last = differences(&team);
         Ok(last.is_empty().then_some(()))
     });
+    for (kind, name) in GOING {
+        let free = json!({"metadata": {"finalizers": null}}).to_string();
+        team.kubectl(&["patch", kind, name, "--type=merge", "--patch", &free])
+            .unwrap();
+    }
     assert!(settled.is_ok(), "{}", last.join("\n"));
 }
 
@@ -154,16 +213,46 @@ fn differences(team: &Team) -> Vec<String> {
         let wide = show(&["get", kind, "--output=wide"]);
         differences.extend(check(&format!("wide-{kind}"), &wide));
     }
-    for (kind, name) in [
-        ("packagebroker", "main"),
-        ("packagebroker", "lacking"),
-        ("repository", "psr-log"),
-        ("repository", "unreachable"),
-        ("accesstoken", "ci"),
-        ("accesstoken", "over"),
-    ] {
-        let text = show(&["describe", kind, name]);
-        differences.extend(check(&format!("describe-{kind}-{name}"), &text));
+    for (kind, names) in DESCRIBED {
+        for name in *names {
+            let text = show(&["describe", kind, name]);
+            differences.extend(check(&format!("describe-{kind}-{name}"), &text));
+        }
     }
     differences
 }
+
+/// One for each state that can be held still.
+const DESCRIBED: &[(&str, &[&str])] = &[
+    (
+        "packagebroker",
+        &[
+            "main",
+            "starting",
+            "unreachable",
+            "lacking",
+            "taken",
+            "resting",
+            "going",
+        ],
+    ),
+    (
+        "repository",
+        &[
+            "psr-log",
+            "unreachable",
+            "unsecured",
+            "forbidden",
+            "orphan",
+            "early",
+            "resting",
+            "monolog-monolog",
+        ],
+    ),
+    (
+        "accesstoken",
+        &[
+            "ci", "over", "brought", "useless", "orphan", "early", "resting", "going",
+        ],
+    ),
+];
