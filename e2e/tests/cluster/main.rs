@@ -20,6 +20,7 @@ mod healing;
 mod installs;
 mod kstatus;
 mod leader;
+mod load;
 mod manifests;
 mod mistakes;
 mod mistakes_on_servers;

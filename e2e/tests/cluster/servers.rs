@@ -1,15 +1,13 @@
 //! A `PackageBroker` on PostgreSQL, an S3 service and Redis: two pods that serve, Jobs that sync.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::{
     backing::Servers,
     installs::{Sources, new_version, project},
+    load::upgrade_and_death,
     manifests::token,
     support::{Kube, Team},
 };
@@ -50,7 +48,7 @@ fn a_registry_on_servers_serves_upgrades_and_outlives_its_database() {
     new_version(&team, &sources);
     asked_for_in_the_database(&team);
     team.check_kstatus().unwrap();
-    upgrade_under_load(&team, &project);
+    upgrade_and_death(&team);
     lose_the_database(&team, &servers, &sources, &project);
     scale(&team);
     team.check_kstatus().unwrap();
@@ -90,7 +88,8 @@ fn scale(team: &Team) {
     assert_eq!(broker["status"]["readyReplicas"], 1, "{broker:#}");
 }
 
-fn status_of<'a>(object: &'a Value, type_: &str) -> &'a str {
+/// What a condition of an object says.
+pub(super) fn status_of<'a>(object: &'a Value, type_: &str) -> &'a str {
     let conditions = object["status"]["conditions"].as_array();
     let found = conditions
         .into_iter()
@@ -133,95 +132,6 @@ fn asked_for_in_the_database(team: &Team) {
         Ok(is_one.then_some(()))
     })
     .unwrap();
-}
-
-/// Installs go on all the while that another release is rolled out, and that a pod dies: none fails.
-fn upgrade_under_load(team: &Team, project: &Value) {
-    let script = "\
-        installs=0; until [ -e /tmp/end ] || [ $installs -ge 200 ]; do \
-          rm -rf vendor composer.lock /tmp/cache; \
-          COMPOSER_CACHE_DIR=/tmp/cache composer update --no-interaction --no-progress >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }; \
-          installs=$((installs+1)); \
-        done; echo $installs installs\n";
-    team.start_composer("load", project, "ci", script).unwrap();
-    Team::wait_for("the first installs", || {
-        let pod = team.get("pod", "load")?;
-        Ok((pod["status"]["phase"] == "Running").then_some(()))
-    })
-    .unwrap();
-    thread::sleep(Duration::from_secs(3));
-    let pods = serving(team);
-    let next = json!({"spec": {"image": {"tag": "e2e-next"}}}).to_string();
-    team.kubectl(&[
-        "patch",
-        "packagebroker",
-        "main",
-        "--type=merge",
-        "--patch",
-        &next,
-    ])
-    .unwrap();
-    Team::wait_for("the rollout", || {
-        let object = team.get("packagebroker", "main")?;
-        let is_new = object["status"]["image"]
-            .as_str()
-            .is_some_and(|image| image.ends_with(":e2e-next"));
-        let generation = &object["metadata"]["generation"];
-        let is_seen = &object["status"]["observedGeneration"] == generation;
-        Ok((is_new && is_seen && status_of(&object, "Ready") == "True").then_some(()))
-    })
-    .unwrap();
-    let upgraded = serving(team);
-    assert!(
-        upgraded.iter().all(|pod| !pods.contains(pod)),
-        "{pods:?} {upgraded:?}"
-    );
-    // Killed at once, as when its node is gone.
-    team.kubectl(&["delete", "pod", &upgraded[0], "--force", "--grace-period=0"])
-        .unwrap();
-    Team::wait_for("another pod", || {
-        let pods = serving(team);
-        Ok((pods.len() == 2 && !pods.contains(&upgraded[0])).then_some(()))
-    })
-    .unwrap();
-    team.wait_ready(&["packagebroker/main"]).unwrap();
-    thread::sleep(Duration::from_secs(3));
-    team.kubectl(&[
-        "exec",
-        "load",
-        "--",
-        "/usr/bin/bash",
-        "-c",
-        "echo > /tmp/end",
-    ])
-    .unwrap();
-    let said = team.end_of("load").unwrap();
-    println!(
-        "during a rolling upgrade and the death of a pod: {}",
-        said.trim()
-    );
-    let installs: u32 = said.trim().split(' ').next().unwrap().parse().unwrap();
-    assert!(installs >= 5, "{said}");
-}
-
-/// Pods that serve and are ready.
-fn serving(team: &Team) -> Vec<String> {
-    let list = team
-        .kubectl(&[
-            "get",
-            "pods",
-            "--selector=app.kubernetes.io/name=package-broker",
-            "--output=json",
-        ])
-        .unwrap();
-    let list: Value = serde_json::from_str(&list).unwrap();
-    let pods = list["items"].as_array().unwrap().iter();
-    let ready = pods.filter(|pod| {
-        status_of(pod, "Ready") == "True" && pod["metadata"]["deletionTimestamp"].is_null()
-    });
-    ready
-        .map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 /// Everything that follows from resources and Secrets comes back, and the token stays the same.
