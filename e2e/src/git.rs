@@ -62,6 +62,13 @@ impl GitRepository {
         self.git(&["tag", name, &format!("refs/heads/{branch}")], None)
     }
 
+    /// The id of the newest commit of `branch`.
+    pub fn head(&self, branch: &str) -> Result<String> {
+        let mut command = git(&self.path);
+        command.args(["rev-parse", &format!("refs/heads/{branch}")]);
+        Ok(run(command, LIMIT)?.success()?.stdout.trim().to_owned())
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path

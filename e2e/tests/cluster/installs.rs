@@ -1,8 +1,15 @@
 //! What suites with Composer share: sources of real packages, projects, and how a new version comes.
 
-use std::time::Instant;
+use std::{
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
-use package_broker_e2e::{cache::Cache, debian, git::GitServer};
+use package_broker_e2e::{
+    cache::Cache,
+    debian,
+    git::{GitRepository, GitServer},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -64,7 +71,8 @@ pub(crate) fn project(team: &Team, require: &Value) -> Value {
     })
 }
 
-/// A commit and an annotation: how long until the version is installable.
+/// What is new in a source and asked for by an annotation can be installed: a tag, and a commit on a branch. How long that
+/// took is told.
 pub(crate) fn new_version(team: &Team, sources: &Sources) {
     let server = &sources.server;
     let source = server.create("acme/fresh").unwrap();
@@ -83,16 +91,9 @@ pub(crate) fn new_version(team: &Team, sources: &Sources) {
 
     source.tag("1.1.0", "main").unwrap();
     let began = Instant::now();
-    let request = "reconcile.fluxcd.io/requestedAt=now";
-    team.kubectl(&["annotate", "repository", "fresh", request])
-        .unwrap();
-    Team::wait_for("the handled request", || {
-        let object = team.get("repository", "fresh")?;
-        Ok((object["status"]["lastHandledReconcileAt"] == "now").then_some(()))
-    })
-    .unwrap();
+    ask_for_a_sync(team, "of-a-tag");
     println!(
-        "a new version is served {:?} after it was asked for",
+        "the status told of a new tag {:?} after it was asked for",
         began.elapsed()
     );
     let said = team
@@ -104,4 +105,56 @@ pub(crate) fn new_version(team: &Team, sources: &Sources) {
         )
         .unwrap();
     assert!(said.contains("Installing acme/fresh (1.1.0)"), "{said}");
+    pushed(team, &source, &tree);
+}
+
+/// A commit is pushed to a branch, and a client that asks again and again gets it.
+fn pushed(team: &Team, source: &GitRepository, tree: &Path) {
+    let before = source.head("main").unwrap();
+    // Composer writes the commit of what it took into the lock file; the file of the package shows that it is that one.
+    let script = "\
+        newest() { composer update --no-cache --no-interaction --no-progress >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }\n\
+          php -r '$lock = json_decode(file_get_contents(\"composer.lock\"), true); echo $lock[\"packages\"][0][\"dist\"][\"reference\"];'; }\n\
+        first=$(newest); echo first $first\n\
+        until [ \"$(newest)\" != $first ]; do :; done\n\
+        echo second $(newest) $(date +%s.%N) $(cat vendor/acme/fresh/NEWS)\n";
+    let project = project(team, &json!({"acme/fresh": "dev-main"}));
+    team.start_composer("pushed", &project, "ci", script)
+        .unwrap();
+    Team::wait_for("the branch as it was", || {
+        let said = team.attempt(&["logs", "pushed"])?.stdout;
+        Ok(said.contains(&format!("first {before}")).then_some(()))
+    })
+    .unwrap();
+    std::fs::write(tree.join("NEWS"), "pushed").unwrap();
+    source.commit("main", tree, "second", 2).unwrap();
+    let after = source.head("main").unwrap();
+    assert_ne!(before, after);
+    let began = SystemTime::now();
+    ask_for_a_sync(team, "of-a-commit");
+    let served = began.elapsed().unwrap();
+    let said = team.end_of("pushed").unwrap();
+    let second = said.lines().find_map(|line| line.strip_prefix("second "));
+    let words: Vec<&str> = second.unwrap_or_default().split(' ').collect();
+    let [reference, at, "pushed"] = words[..] else {
+        panic!("{said}")
+    };
+    assert_eq!(reference, after, "{said}");
+    let at = UNIX_EPOCH + Duration::from_secs_f64(at.parse().unwrap());
+    println!(
+        "a pushed commit was installed by Composer in a pod {:?} after it was asked for; the status told of it after {served:?}",
+        at.duration_since(began).unwrap()
+    );
+}
+
+/// Asks by annotation, and waits until it is said that this was met.
+fn ask_for_a_sync(team: &Team, value: &str) {
+    let request = format!("reconcile.fluxcd.io/requestedAt={value}");
+    team.kubectl(&["annotate", "--overwrite", "repository", "fresh", &request])
+        .unwrap();
+    Team::wait_for("the handled request", || {
+        let object = team.get("repository", "fresh")?;
+        Ok((object["status"]["lastHandledReconcileAt"] == value).then_some(()))
+    })
+    .unwrap();
 }
