@@ -32,5 +32,7 @@ mod rules;
 mod servers;
 mod support;
 mod surroundings;
+mod syncs;
 mod tenancy;
 mod tls;
+mod watched;

@@ -198,9 +198,14 @@ impl Kube {
 
     /// `kubectl ARGUMENTS`, whatever comes of it.
     pub(crate) fn attempt(&self, arguments: &[&str]) -> Result<Finished> {
+        run(self.command(arguments), LIMIT)
+    }
+
+    /// `kubectl ARGUMENTS`, still to be started.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut kubectl = self.kubectl();
         kubectl.args(arguments);
-        run(kubectl, LIMIT)
+        kubectl
     }
 
     fn kubectl(&self) -> Command {
@@ -300,6 +305,13 @@ impl Team {
         let mut all = vec!["--namespace", self.name.as_str()];
         all.extend(arguments);
         self.kube.attempt(&all)
+    }
+
+    /// The same, still to be started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut all = vec!["--namespace", self.name.as_str()];
+        all.extend(arguments);
+        self.kube.command(&all)
     }
 
     /// Applies documents.
