@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use package_broker_e2e::{
     image::{Entry, Image},
     process::tethered,
@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::{
     process::{cargo, quiet, step, watch},
+    reproduce::{self, Build},
     workspace,
 };
 
@@ -50,10 +51,15 @@ pub(crate) struct Options {
     /// The tag
     #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
     tag: String,
+    /// Build everything twice, from two folders into two others, and fail unless the digests are the same
+    #[arg(long)]
+    check_reproducible: bool,
 }
 
 /// What makes programs static: they run in an image that holds nothing else.
-const STATIC: &str = "-C target-feature=+crt-static";
+pub(crate) const STATIC: &str = "-C target-feature=+crt-static";
+/// The largest archive of an image, in bytes.
+const LARGEST: u64 = 40 << 20;
 
 /// A cargo command that builds static programs.
 pub(crate) fn static_cargo(arguments: &[&str]) -> Result<Command> {
@@ -66,23 +72,36 @@ pub(crate) fn static_cargo(arguments: &[&str]) -> Result<Command> {
 }
 
 /// Builds the images that people run, with a list of what is in each, and says how large they are.
+///
+/// # Errors
+/// If an image is too large, or two builds of it differ and that was asked for.
 pub(crate) fn release(options: &Options) -> Result<()> {
     step("building optimised static programs; this takes some fifteen minutes");
-    let target = workspace().join("target/dist");
-    let mut build = static_cargo(&["build", "--release", "--locked", "--target-dir"])?;
-    build.arg(&target);
-    for program in PROGRAMS {
-        build.args(["--package", program]);
+    let here = Build::of(workspace(), workspace().join("target/dist"));
+    let digests = write(&here, &workspace().join("target/images"), options)?;
+    if !options.check_reproducible {
+        return Ok(());
     }
-    watch(with_neutral_paths(build))?;
-    let folder = workspace().join("target/images");
-    fs::create_dir_all(&folder)?;
+    step("building them once more, elsewhere");
+    let elsewhere = tempfile::tempdir()?;
+    let copy = Build::of(
+        elsewhere.path().join("another/source"),
+        elsewhere.path().join("target"),
+    );
+    reproduce::copy(&workspace(), copy.source())?;
+    let again = write(&copy, &elsewhere.path().join("images"), options)?;
+    reproduce::compare(&digests, &again)?;
+    step("both builds have the same digests");
+    Ok(())
+}
+
+/// Builds the programs and writes an image of each. Returns their references and digests.
+fn write(build: &Build, folder: &Path, options: &Options) -> Result<Vec<(String, String)>> {
+    build.run(&PROGRAMS, "release")?;
+    fs::create_dir_all(folder)?;
+    let mut digests = Vec::new();
     for program in PROGRAMS {
-        let optimised = target.join(host()?).join("release").join(program);
-        let stripped = folder.join(program);
-        let mut strip = tethered("strip");
-        strip.arg("-o").arg(&stripped).arg(optimised);
-        quiet(strip).context("install the Debian package binutils")?;
+        let stripped = build.stripped(program, "release", folder)?;
         let (registry, tag) = (&options.registry, &options.tag);
         let reference = format!("{registry}/{program}:{tag}");
         let parts = crate::sbom::of(program, tag)?;
@@ -92,34 +111,26 @@ pub(crate) fn release(options: &Options) -> Result<()> {
         image.add(&place, Entry::File(0o644, parts.into_bytes()));
         let archive = folder.join(format!("{program}-{tag}.tar"));
         let digest = image.write(&archive)?;
-        let size = fs::metadata(&archive)?.len() / 1024;
+        let size = fs::metadata(&archive)?.len();
         println!(
-            "    {reference}@{digest}, {size} KiB: {}",
+            "    {reference}@{digest}, {} KiB: {}",
+            size / 1024,
             archive.display()
         );
+        is_small_enough(&reference, size)?;
+        digests.push((reference, digest));
     }
-    Ok(())
+    Ok(digests)
 }
 
-/// The same programs, wherever they are built: no path of this machine goes into them.
-fn with_neutral_paths(mut build: Command) -> Command {
-    let home = |name: &str, below: &str| {
-        let set = std::env::var_os(name).map(PathBuf::from);
-        set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below)))
-    };
-    let mut flags = STATIC.to_owned();
-    for (path, name) in [
-        (Some(workspace()), "/src"),
-        (home("CARGO_HOME", ".cargo"), "/cargo"),
-        (home("RUSTUP_HOME", ".rustup"), "/rustup"),
-    ] {
-        if let Some(path) = path {
-            let path = path.display().to_string();
-            flags.extend([" --remap-path-prefix=", &path, "=", name]);
-        }
-    }
-    build.env("RUSTFLAGS", flags);
-    build
+fn is_small_enough(reference: &str, size: u64) -> Result<()> {
+    ensure!(
+        size <= LARGEST,
+        "the image {reference} has {} KiB, more than the {} KiB that it may have; look for what has become larger with `cargo bloat`",
+        size.div_ceil(1024),
+        LARGEST / 1024
+    );
+    Ok(())
 }
 
 /// The folder of the programs that [`static_cargo`] built.
@@ -128,7 +139,7 @@ pub(crate) fn static_folder(profile: &str) -> Result<PathBuf> {
 }
 
 /// The target that this machine's programs are built for.
-fn host() -> Result<String> {
+pub(crate) fn host() -> Result<String> {
     let mut rustc = tethered("rustc");
     rustc.arg("-vV");
     let said = quiet(rustc)?.stdout;
@@ -178,4 +189,20 @@ fn composer(folder: &Path) -> Result<PathBuf> {
     let digest = image.write(&archive)?;
     println!("    {reference} {digest}");
     Ok(archive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_too_large_is_refused() {
+        assert!(is_small_enough("localhost/x:1", 40 * 1024 * 1024).is_ok());
+        let said = is_small_enough("localhost/x:1", 40 * 1024 * 1024 + 1);
+        let said = said.unwrap_err().to_string();
+        assert!(
+            said.contains("localhost/x:1 has 40961 KiB, more than the 40960 KiB"),
+            "{said}"
+        );
+    }
 }

@@ -14,6 +14,7 @@ mod e2e;
 mod images;
 mod lint;
 mod process;
+mod reproduce;
 mod sbom;
 mod setup;
 mod test;

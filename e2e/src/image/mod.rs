@@ -249,4 +249,21 @@ mod tests {
         assert_eq!(make(&["/a/b", "/c"]), make(&["/c", "/a/b"]));
         assert_ne!(make(&["/a/b"]), make(&["/a/c"]));
     }
+
+    #[test]
+    fn the_same_program_makes_the_same_archive_whenever_and_wherever_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = |place: &str| {
+            let program = folder.path().join(place).join("program");
+            fs::create_dir_all(program.parent().unwrap()).unwrap();
+            fs::write(&program, b"a program").unwrap();
+            let image = Image::of_program("localhost/program:1", &program).unwrap();
+            let archive = folder.path().join(place).join("program.tar");
+            let digest = image.write(&archive).unwrap();
+            (digest, fs::read(archive).unwrap())
+        };
+        let (one, other) = (written("one"), written("quite/another"));
+        assert_eq!(one.0, other.0);
+        assert!(one.1 == other.1, "the archives differ");
+    }
 }
