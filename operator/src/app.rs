@@ -48,6 +48,8 @@ use crate::{
 const BROKERS_AT_ONCE: u16 = 4;
 const REPOSITORIES_AT_ONCE: u16 = 16;
 const TOKENS_AT_ONCE: u16 = 32;
+/// What the work on brokers themselves is called.
+const BROKERS: &str = "PackageBroker";
 /// How long reconciles may take to end. The Lease is not renewed meanwhile, and must outlast it.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -199,7 +201,7 @@ fn start(
 ) {
     let at = |concurrency| (concurrency, stop.clone());
     controllers.spawn(control(
-        "PackageBroker",
+        BROKERS,
         work.brokers,
         context.brokers.clone(),
         at(BROKERS_AT_ONCE),
@@ -339,8 +341,17 @@ where
             metrics.reconciled(kind, done.is_ok(), began.elapsed());
             done
         };
-        let done = controller.run(counted, failed, context);
-        done.for_each(|_| async {}).await;
+        let done = controller.run(counted, failed, Arc::clone(&context));
+        done.for_each(|done| {
+            // Most are gone before they are seen to go: nothing holds them up.
+            if let Err(controller::Error::ObjectNotFound(gone)) = done
+                && kind == BROKERS
+            {
+                context.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+            }
+            std::future::ready(())
+        })
+        .await;
     }
 }
 

@@ -124,6 +124,14 @@ impl Context {
         broker.filter(|broker| broker.meta().deletion_timestamp.is_none())
     }
 
+    /// A broker that goes, or is gone, needs nothing any more.
+    pub(crate) fn forget(&self, namespace: &str, name: &str) {
+        self.answers.forget(namespace, name);
+        let key = (namespace.to_owned(), name.to_owned());
+        self.databases.forget(&key);
+        self.settled.forget(&key);
+    }
+
     /// The labels of a namespace; nothing if namespaces are not watched, or there is none of that name.
     pub(crate) fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let namespaces = self.children.namespaces.as_ref()?;

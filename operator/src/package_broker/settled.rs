@@ -43,7 +43,7 @@ pub(crate) struct Settlements(Mutex<HashMap<Key, Arc<Settled>>>);
 
 impl Settlements {
     /// A broker that is gone is nothing any more.
-    pub(super) fn forget(&self, key: &Key) {
+    pub(crate) fn forget(&self, key: &Key) {
         self.lock().remove(key);
     }
 

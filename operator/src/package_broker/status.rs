@@ -41,11 +41,7 @@ pub(super) async fn rest(
 ) -> Result<Action, ReconcileError> {
     let namespace = broker.namespace().unwrap_or_default();
     if broker.meta().deletion_timestamp.is_some() {
-        let name = broker.name_any();
-        context.answers.forget(&namespace, &name);
-        let key = (namespace, name);
-        context.databases.forget(&key);
-        context.settled.forget(&key);
+        context.forget(&namespace, &broker.name_any());
         return Ok(Action::await_change());
     }
     let before = broker.status.clone().unwrap_or_default();
