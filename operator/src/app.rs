@@ -102,7 +102,7 @@ async fn turn(
     signals: &mut Signals,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Ended> {
-    let health = Health::default();
+    let health = Health::new(Duration::from_secs(args.stuck_seconds));
     let stop = CancellationToken::new();
     let mut assembled = Vec::new();
     for scope in scopes(&args.namespaces) {

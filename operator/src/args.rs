@@ -22,6 +22,9 @@ pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) leader: Leader,
+    /// How long a watch may fail, in seconds, before `/livez` says that the process should be started again.
+    #[arg(long, default_value_t = 900, env = "STUCK_SECONDS", hide = true)]
+    pub(crate) stuck_seconds: u64,
     /// What to log, for instance `debug` or `info,kube=debug`.
     #[arg(long, default_value = "info", env = "LOG")]
     pub(crate) log: String,

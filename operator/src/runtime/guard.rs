@@ -19,6 +19,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::watches::begun;
+
 /// Namespace and name of an object.
 pub(crate) type Key = (String, String);
 
@@ -61,7 +63,7 @@ where
         store,
         listed: BTreeMap::new(),
     };
-    let events = watcher::watcher(api, config).default_backoff();
+    let events = begun(watcher::watcher(api, config)).default_backoff();
     events.filter_map(move |event| {
         let before = guard.unreadable.lock().clone();
         let event = event.map(|event| guard.take(event)).transpose();

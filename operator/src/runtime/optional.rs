@@ -10,7 +10,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{health::Health, watches::prepare};
+use super::{
+    health::Health,
+    watches::{begun, prepare},
+};
 
 /// Between two looks for a kind that was not there. Whoever installs it waits for this long at most.
 const AGAIN: Duration = Duration::from_mins(1);
@@ -88,7 +91,7 @@ where
                 }
             }
         }
-        let events = |_| watcher(api, config).default_backoff();
+        let events = |_| begun(watcher(api, config)).default_backoff();
         let (store, watching) = prepare(events, health.watch(kind), |_| {}, seen);
         sender.send_replace(Known::Watched(store));
         watching.await;

@@ -98,7 +98,7 @@ pub(crate) fn watch<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let events = |_| watcher(api, config).default_backoff();
+    let events = |_| begun(watcher(api, config)).default_backoff();
     let (store, watching) = prepare(events, progress, slim, seen);
     tasks.spawn(watching);
     store
@@ -141,6 +141,8 @@ where
         })
         .reflect(writer)
         .inspect(move |event| match event {
+            // Not all was seen yet.
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
             Ok(_) => progress.made(),
             Err(error) => progress.failed(error),
         })
@@ -156,11 +158,56 @@ where
     (store, watching)
 }
 
+/// Tells of the beginning of a list with the first of what it has. The watcher does so before it asks for any: whatever
+/// came of that would count as progress, and each attempt as the first.
+pub(super) fn begun<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> {
+    let mut begins = false;
+    events.flat_map(move |event| {
+        let told = match event {
+            Ok(watcher::Event::Init) => {
+                begins = true;
+                [None, None]
+            }
+            Ok(event) => {
+                let first = std::mem::take(&mut begins).then_some(Ok(watcher::Event::Init));
+                [first, Some(Ok(event))]
+            }
+            Err(error) => [None, Some(Err(error))],
+        };
+        stream::iter(told.into_iter().flatten())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use package_broker_crds::Repository;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_list_begins_when_something_has_come_of_it() {
+        use watcher::Event::{Init, InitApply, InitDone};
+        let events = vec![
+            Ok(Init),
+            Err(watcher::Error::NoResourceVersion),
+            Ok(Init),
+            Err(watcher::Error::NoResourceVersion),
+            Ok(Init),
+            Ok(InitApply("a")),
+            Ok(InitDone),
+        ];
+        let told: Vec<_> = begun(stream::iter(events)).collect().await;
+        let told: Vec<String> = told
+            .into_iter()
+            .map(|event| event.map_or("failed".to_owned(), |event| format!("{event:?}")))
+            .collect();
+        assert_eq!(
+            told,
+            ["failed", "failed", "Init", "InitApply(\"a\")", "InitDone"]
+        );
+    }
 
     #[tokio::test]
     async fn what_is_asked_for_twice_is_looked_at_once() {
