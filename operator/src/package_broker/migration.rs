@@ -142,6 +142,7 @@ async fn remove_others(job: &Job, context: &Context) -> Result<(), ReconcileErro
             && other.meta().deletion_timestamp.is_none()
         {
             jobs::delete(&context.client, &other).await?;
+            reach("broker.migration-removed");
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::{
     children::{MANAGED_BY, OPERATOR, is_child},
     context::Context,
     error::ReconcileError,
-    runtime::{conditions::Verdict, status::is_not_found},
+    runtime::{conditions::Verdict, failpoint::reach, status::is_not_found},
     surroundings::{of, shape},
 };
 
@@ -52,23 +52,49 @@ pub(super) async fn apply(
     let seen = &context.children.surroundings;
     let by = Settling { broker, context };
     let mut verdicts = vec![
-        by.settle(policy.as_ref(), of(&seen.policies, broker))
-            .await?,
-        by.settle(budget.as_ref(), of(&seen.budgets, broker))
-            .await?,
-        by.settle(autoscaler.as_ref(), of(&seen.autoscalers, broker))
-            .await?,
-        by.settle(ingress.as_ref(), of(&seen.ingresses, broker))
-            .await?,
+        by.settle(
+            "broker.policy-settled",
+            policy.as_ref(),
+            of(&seen.policies, broker),
+        )
+        .await?,
+        by.settle(
+            "broker.budget-settled",
+            budget.as_ref(),
+            of(&seen.budgets, broker),
+        )
+        .await?,
+        by.settle(
+            "broker.autoscaler-settled",
+            autoscaler.as_ref(),
+            of(&seen.autoscalers, broker),
+        )
+        .await?,
+        by.settle(
+            "broker.ingress-settled",
+            ingress.as_ref(),
+            of(&seen.ingresses, broker),
+        )
+        .await?,
     ];
     match (seen.routes.store(), route) {
-        (Some(seen), _) => verdicts.push(by.settle(route.as_ref(), of(&seen, broker)).await?),
+        (Some(seen), _) => verdicts.push(
+            by.settle("broker.route-settled", route.as_ref(), of(&seen, broker))
+                .await?,
+        ),
         (None, Some(_)) => verdicts.push(Some(missing(NO_ROUTE))),
         (None, None) => {}
     }
     let mut note = None;
     match (seen.monitors.store(), monitor) {
-        (Some(seen), _) => verdicts.push(by.settle(monitor.as_ref(), of(&seen, broker)).await?),
+        (Some(seen), _) => verdicts.push(
+            by.settle(
+                "broker.monitor-settled",
+                monitor.as_ref(),
+                of(&seen, broker),
+            )
+            .await?,
+        ),
         (None, Some(_)) => note = Some(NO_MONITOR),
         (None, None) => {}
     }
@@ -89,9 +115,10 @@ struct Settling<'a> {
 
 impl Settling<'_> {
     /// Makes an object be there as described, or not at all. Says what is in the way, if something is. Nothing is asked of
-    /// the API server if all is so already.
+    /// the API server if all is so already. `place` is where a test may end the process after a write.
     async fn settle<K>(
         &self,
+        place: &'static str,
         wanted: Option<&K>,
         seen: Option<Arc<PartialObjectMeta<K>>>,
     ) -> Result<Option<Verdict>, ReconcileError>
@@ -106,10 +133,16 @@ impl Settling<'_> {
         let applier = &self.context.applier;
         match (wanted, seen) {
             (None, None) => Ok(None),
-            (None, Some(seen)) => self.delete(&seen).await.map(|()| None),
+            (None, Some(seen)) => {
+                self.delete(&seen).await?;
+                reach(place);
+                Ok(None)
+            }
             (Some(object), Some(seen)) => {
                 let present = shape(&seen.metadata);
-                applier.apply_by(object, present, shape).await?;
+                if applier.apply_by(object, present, shape).await?.is_some() {
+                    reach(place);
+                }
                 Ok(None)
             }
             (Some(object), None) => {
@@ -117,6 +150,7 @@ impl Settling<'_> {
                     return Ok(Some(in_the_way(&other)));
                 }
                 applier.apply_by(object, None, shape).await?;
+                reach(place);
                 Ok(None)
             }
         }
