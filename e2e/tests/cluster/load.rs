@@ -140,7 +140,7 @@ impl<'a> Load<'a> {
             println!(
                 "{}: {:.1} s; installs finished before, during and after: {counts:?}",
                 window.what,
-                (window.to - window.from).as_secs_f64()
+                window.to.saturating_sub(window.from).as_secs_f64()
             );
             let [before, during, after] = counts;
             assert!(
