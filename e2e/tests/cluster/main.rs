@@ -14,6 +14,7 @@ mod beginning;
 mod changes;
 mod chart;
 mod embedded;
+mod events;
 mod examples;
 mod golden;
 mod healing;

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     backing::Servers,
+    events::{Said, each_is_told_once},
     manifests::{broker, repository, token, with},
     mistakes_on_servers::of_servers,
     support::{Kube, Team, git_server},
+    watched::Watched,
 };
 
 /// An object with a mistake, what else it needs, and what is said of it.
@@ -17,19 +19,28 @@ pub(super) struct Mistake {
     also: Vec<Value>,
     reason: &'static str,
     /// Parts of the message.
-    said: &'static [&'static str],
+    parts: &'static [&'static str],
 }
 
 pub(super) fn mistake(
     object: Value,
     reason: &'static str,
-    said: &'static [&'static str],
+    parts: &'static [&'static str],
 ) -> Mistake {
     Mistake {
         object,
         also: Vec::new(),
         reason,
-        said,
+        parts,
+    }
+}
+
+impl Mistake {
+    /// What is said, and of what.
+    fn said(&self) -> Said<'_> {
+        let kind = self.object["kind"].as_str().unwrap();
+        let name = self.object["metadata"]["name"].as_str().unwrap();
+        (kind, name, self.reason)
     }
 }
 
@@ -354,6 +365,7 @@ fn of_brokers() -> Vec<Mistake> {
 #[test]
 fn each_mistake_is_told_with_its_fix() {
     let team = Kube::get().namespace("mistakes");
+    let events = Watched::begin(&team, "events");
     let folder = tempfile::tempdir().unwrap();
     let server = git_server(folder.path());
     server.create("acme/there").unwrap();
@@ -380,6 +392,8 @@ fn each_mistake_is_told_with_its_fix() {
     team.wait_ready(&["packagebroker/main", "accesstoken/good"])
         .unwrap();
     team.check_kstatus().unwrap();
+    let said: Vec<_> = mistakes.iter().map(Mistake::said).collect();
+    each_is_told_once(&events, &said);
     let events = team.kubectl(&["get", "events", "--output=json"]).unwrap();
     for secret in ["hunter2", "a-token-of-my-own-that-is-long-enough"] {
         assert!(!events.contains(secret), "a secret is in an event");
@@ -389,9 +403,8 @@ fn each_mistake_is_told_with_its_fix() {
 
 /// Waits until an object's `Ready` is as it should be.
 fn told(team: &Team, mistake: &Mistake) {
-    let kind = mistake.object["kind"].as_str().unwrap();
-    let name = mistake.object["metadata"]["name"].as_str().unwrap();
-    let what = format!("{kind} {name}: {} with {:?}", mistake.reason, mistake.said);
+    let (kind, name, _) = mistake.said();
+    let what = format!("{kind} {name}: {} with {:?}", mistake.reason, mistake.parts);
     let mut last = String::new();
     let found = Team::wait_for(&what, || {
         let object = team.get(kind, name)?;
@@ -400,7 +413,7 @@ fn told(team: &Team, mistake: &Mistake) {
         let message = ready["message"].as_str().unwrap_or_default();
         let fits = ready["status"] == "False"
             && ready["reason"] == mistake.reason
-            && mistake.said.iter().all(|part| message.contains(part));
+            && mistake.parts.iter().all(|part| message.contains(part));
         last = text;
         Ok(fits.then(|| message.to_owned()))
     });

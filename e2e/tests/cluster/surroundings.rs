@@ -5,29 +5,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{
-    manifests::{broker, with},
+    events::told,
+    manifests::{broker, definition, with},
     support::{Kube, Team},
+    watched::Watched,
 };
-
-/// A definition of another's kind that takes every object.
-fn definition(group: &str, kind: &str) -> Value {
-    let plural = format!("{}s", kind.to_lowercase());
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{plural}.{group}"),
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
-        },
-        "spec": {
-            "group": group, "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        },
-    })
-}
 
 /// A registry that clients outside reach in a way, with all that one pod can have around it.
 fn exposed(expose: &Value) -> Value {
@@ -64,6 +46,7 @@ fn message(team: &Team) -> Result<String> {
 #[test]
 fn what_stands_around_pods_comes_and_goes() {
     let team = Kube::get().namespace("around");
+    let events = Watched::begin(&team, "events");
     let gateway = json!({"gateway": {"parentRefs": [{"name": "public"}]}});
     team.apply(&[exposed(&gateway)]).unwrap();
     Team::wait_for("word of a kind that is not there", || {
@@ -73,6 +56,7 @@ fn what_stands_around_pods_comes_and_goes() {
     })
     .unwrap();
     team.check_kstatus().unwrap();
+    told(&events, ("PackageBroker", "main", "NotInstalled"));
     team.apply(&[
         definition("gateway.networking.k8s.io", "HTTPRoute"),
         definition("monitoring.coreos.com", "ServiceMonitor"),

@@ -94,9 +94,7 @@ fn unused<'a>(given: &'a BTreeSet<Right>, asked: &BTreeSet<Right>) -> Vec<&'a Ri
         let patch = (right.0.clone(), right.1.clone(), "patch".to_owned());
         right.2 == "create" && asked.contains(&patch)
     };
-    // Events are patched only when one repeats, which these suites do not wait for.
-    let rare = |right: &Right| right.1 == "events" && right.2 == "patch";
     let mut unused: Vec<&Right> = given.iter().collect();
-    unused.retain(|right| !asked.contains(*right) && !applied(right) && !rare(right));
+    unused.retain(|right| !asked.contains(*right) && !applied(right));
     unused
 }
