@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::Path,
+    sync::MutexGuard,
     thread,
     time::{Duration, Instant},
 };
@@ -14,23 +15,27 @@ use super::{
     access,
     backing::Servers,
     ground::Ground,
+    kills::finished,
     manifests::token,
     namespaced,
     process::{Gateway, Operator},
-    support::{Kube, LIMIT, OPERATOR, Team},
+    support::{Kube, LIMIT, OPERATOR, Team, operator_is_ours},
 };
 
 /// What users have of a release that goes.
 #[test]
 fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
+    let _alone = operator_is_ours();
+    if !is_installed() {
+        Kube::get().upgrade(&[]).unwrap();
+    }
     let team = Kube::get().namespace("killed");
     let folder = tempfile::tempdir().unwrap();
     let mut ground = Ground::on_volume(&team, folder.path());
     ground.settle();
 
     access::check();
-    let gone = ["uninstall", "operator", "--namespace", OPERATOR, "--wait"];
-    Kube::get().helm(&gone).unwrap().success().unwrap();
+    uninstall();
     ground.check();
     Kube::get()
         .run(&[
@@ -54,6 +59,26 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
     ground.settle();
     operator.kill();
     ground.killed_everywhere(&gateway);
+    finished("creation");
+}
+
+fn is_installed() -> bool {
+    let status = ["status", "operator", "--namespace", OPERATOR];
+    Kube::get().helm(&status).unwrap().status.success()
+}
+
+fn uninstall() {
+    let gone = ["uninstall", "operator", "--namespace", OPERATOR, "--wait"];
+    Kube::get().helm(&gone).unwrap().success().unwrap();
+}
+
+/// No operator is in the cluster, and for as long as the value lives no other test starts one.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    let alone = operator_is_ours();
+    if is_installed() {
+        uninstall();
+    }
+    alone
 }
 
 /// Watches that break, and an API server that does not answer: the operator goes on by itself. Its Lease is short, so

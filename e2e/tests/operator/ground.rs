@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     backing::Servers,
+    kills::note,
     manifests::{broker, repository, token},
     process::{Gateway, Operator, failpoints},
     support::{Team, git_server},
@@ -90,7 +91,7 @@ impl<'a> Ground<'a> {
     pub(crate) fn killed_everywhere(&self, gateway: &Gateway) {
         let of_these = |installation: &str| match self.servers {
             None => ["both", "volume"].contains(&installation),
-            Some(_) => !["both", "volume"].contains(&installation),
+            Some(_) => ["servers", "sync-requested", "database-lost"].contains(&installation),
         };
         let points = failpoints();
         assert!(points.len() >= 25, "{points:?}");
@@ -133,6 +134,7 @@ impl<'a> Ground<'a> {
         let status = Team::wait_for(point, || killed.ended());
         let status = status.unwrap_or_else(|error| panic!("{error}\n{}", killed.log()));
         assert_eq!(status.code(), Some(137), "{point}: {}", killed.log());
+        note(point);
         let mut next = Operator::start(self.folder, gateway, None).unwrap();
         if let Err(error) = team.wait_ready(&OBJECTS) {
             panic!("{point}: {error}\n{}", next.log());

@@ -12,13 +12,17 @@ mod access;
 #[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/backing.rs"]
 mod backing;
+mod changes;
 mod faults;
 mod ground;
+mod kills;
 #[path = "../cluster/kstatus.rs"]
 mod kstatus;
 #[path = "../cluster/manifests.rs"]
 mod manifests;
 mod namespaced;
+mod normal;
+mod observed;
 #[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/observer.rs"]
 mod observer;
@@ -26,3 +30,5 @@ mod process;
 #[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/support.rs"]
 mod support;
+#[path = "../cluster/watched.rs"]
+mod watched;

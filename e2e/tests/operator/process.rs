@@ -1,6 +1,7 @@
 //! The operator as a child process, in the network of the cluster.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
@@ -21,7 +22,7 @@ use package_broker_e2e::{
 };
 
 /// The network of the cluster.
-fn network() -> Namespace {
+pub(crate) fn network() -> Namespace {
     Namespace::of(&std::env::var("E2E_CLUSTER").unwrap())
 }
 
@@ -57,19 +58,58 @@ impl Operator {
     /// Starts one that works alone, without a Lease. It reaches the API server through `gateway`, and ends at a place if
     /// one is named.
     pub(crate) fn start(folder: &Path, gateway: &Gateway, failpoint: Option<&str>) -> Result<Self> {
-        Self::start_with(folder, gateway, failpoint, "--leader-election=false")
+        let environment = [("FAILPOINT", OsStr::new(failpoint.unwrap_or_default()))];
+        Self::start_with(
+            folder,
+            gateway,
+            &environment,
+            "--leader-election=false --listen=127.0.0.1:0",
+        )
+    }
+
+    /// The same, where it heeds the place only from when there is a file `armed`.
+    pub(crate) fn start_armed_later(
+        folder: &Path,
+        gateway: &Gateway,
+        failpoint: &str,
+        armed: &Path,
+    ) -> Result<Self> {
+        let environment = [
+            ("FAILPOINT", OsStr::new(failpoint)),
+            ("FAILPOINT_ARMED", armed.as_os_str()),
+        ];
+        let alone = "--leader-election=false --listen=127.0.0.1:0";
+        Self::start_with(folder, gateway, &environment, alone)
+    }
+
+    /// Starts one that counts as stuck after so long without the API server. Also the port of its probes.
+    pub(crate) fn start_observed(
+        folder: &Path,
+        gateway: &Gateway,
+        stuck: Duration,
+    ) -> Result<(Self, u16)> {
+        // Free a moment ago, in a network where nobody else looks for one.
+        let port = network().inside(|| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            Ok::<_, anyhow::Error>(listener.local_addr()?.port())
+        })??;
+        let arguments = format!(
+            "--leader-election=false --listen=127.0.0.1:{port} --stuck-seconds={}",
+            stuck.as_secs()
+        );
+        Ok((Self::start_with(folder, gateway, &[], &arguments)?, port))
     }
 
     /// Starts one that leads, with a Lease that it loses after four seconds without the API server.
     pub(crate) fn start_leading(folder: &Path, gateway: &Gateway) -> Result<Self> {
-        let short = "--lease-namespace=default --lease-name=short --lease-seconds=6 --renew-seconds=4 --retry-seconds=1";
-        Self::start_with(folder, gateway, None, short)
+        let short = "--listen=127.0.0.1:0 --lease-namespace=default --lease-name=short --lease-seconds=6 --renew-seconds=4 --retry-seconds=1";
+        Self::start_with(folder, gateway, &[], short)
     }
 
     fn start_with(
         folder: &Path,
         gateway: &Gateway,
-        failpoint: Option<&str>,
+        environment: &[(&str, &OsStr)],
         arguments: &str,
     ) -> Result<Self> {
         let kubeconfig = folder.join("kubeconfig");
@@ -86,13 +126,23 @@ impl Operator {
         // In a mount namespace of its own, where names are looked up in the cluster.
         let mut command = network().command("unshare");
         command
-            .args(["--mount", "sh", "-c", "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" $4 --listen=127.0.0.1:0 --broker-image=\"$3\"", "sh"])
+            .args([
+                "--mount",
+                "sh",
+                "-c",
+                "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" $4 --broker-image=\"$3\"",
+                "sh",
+            ])
             .arg(&resolve)
             .arg(program())
-            .arg(format!("{}/package-broker:{}", std::env::var("E2E_REGISTRY")?, std::env::var("E2E_TAG")?))
+            .arg(format!(
+                "{}/package-broker:{}",
+                std::env::var("E2E_REGISTRY")?,
+                std::env::var("E2E_TAG")?
+            ))
             .arg(arguments)
             .env("KUBECONFIG", &kubeconfig)
-            .env("FAILPOINT", failpoint.unwrap_or_default())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out);
