@@ -109,8 +109,7 @@ impl<'a> Stage<'a> {
 
     fn go_through(&self, changes: [Change<'a>; 2], is_back_spared: bool) {
         let mut running = self.start("trace");
-        let all = ["packagebroker/main", "accesstoken/ci", "repository/lib"];
-        if let Err(error) = self.team.wait_ready(&all) {
+        if let Err(error) = self.team.wait_ready(&["package-broker", "--all"]) {
             panic!("{error}\n{}", running.operator.log());
         }
         let mut changes = changes.map(|change| self.undisturbed(change, &running.operator));
