@@ -1,4 +1,4 @@
-//! Writes the definitions of the kinds to `crds/yaml/` and into the chart, or checks with `--check`
+//! Writes the definitions of the kinds to `crds/yaml/` and into the charts, or checks with `--check`
 //! that they are current.
 
 use std::{fs, path::Path, process::ExitCode};
@@ -15,7 +15,11 @@ fn main() -> ExitCode {
         }
     };
     let crds = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["yaml", "../charts/package-broker-operator/files/crds"] {
+    for folder in [
+        "yaml",
+        "../charts/package-broker-operator/files/crds",
+        "../charts/package-broker-crds/files/crds",
+    ] {
         if let Err(message) = run(&crds.join(folder), check) {
             eprintln!("{message}");
             return ExitCode::FAILURE;
