@@ -1,21 +1,20 @@
-//! What is generated of the chart's values: the table in its README, and the schema that `helm` checks them by.
+//! What is generated of the charts' values: the tables in their READMEs, and the schemas that `helm` checks them by.
 //!
-//! `values.yaml` is regular: two blanks a level, a comment `# -- …` above each value that people set.
+//! `values.yaml` is regular: two blanks a level, a comment `# -- …` above each value that people set, lists in one line.
+
+mod limits;
+mod schema;
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Map, Value, json};
 
 use crate::{process::step, workspace};
 
-/// Values of which only some words are right.
-const WORDS: &[(&str, &[&str])] = &[
-    ("image.pullPolicy", &["Always", "IfNotPresent", "Never"]),
-    (
-        "metrics.serviceMonitor.render",
-        &["auto", "always", "never"],
-    ),
+/// The charts, and what their READMEs begin with.
+const CHARTS: [(&str, &str); 2] = [
+    ("package-broker-operator", include_str!("chart/operator.md")),
+    ("package-broker-crds", include_str!("chart/crds.md")),
 ];
 
 /// One value of the chart.
@@ -26,18 +25,32 @@ struct Entry {
     description: String,
 }
 
+/// One alert of the chart, as `files/alerts.yaml` has it.
+#[derive(Debug, Default, PartialEq)]
+struct Alert {
+    name: String,
+    severity: String,
+    summary: String,
+}
+
 /// Writes the generated files, or checks that they are current.
 pub(crate) fn chart(check: bool) -> Result<()> {
-    step("writing the chart's README and schema");
-    let folder = workspace().join("charts/package-broker-operator");
-    let values = fs::read_to_string(folder.join("values.yaml"))?;
-    let entries = entries(&values)?;
-    put(
-        &folder.join("values.schema.json"),
-        &schema(&entries)?,
-        check,
-    )?;
-    put(&folder.join("README.md"), &readme(&entries), check)
+    for (name, about) in CHARTS {
+        step(format!("writing the README and the schema of {name}"));
+        let folder = workspace().join("charts").join(name);
+        let entries = entries(&fs::read_to_string(folder.join("values.yaml"))?)?;
+        let alerts = folder.join("files/alerts.yaml");
+        let alerts = if alerts.is_file() {
+            self::alerts(&fs::read_to_string(alerts)?)
+        } else {
+            Vec::new()
+        };
+        let schema = schema::schema(&entries, &alerts)?;
+        put(&folder.join("values.schema.json"), &schema, check)?;
+        let readme = readme(about, &entries, &alerts);
+        put(&folder.join("README.md"), &readme, check)?;
+    }
+    Ok(())
 }
 
 fn put(path: &Path, text: &str, check: bool) -> Result<()> {
@@ -67,7 +80,10 @@ fn entries(values: &str) -> Result<Vec<Entry>> {
             }
         } else if let Some((key, default)) = text.split_once(':') {
             let level = (line.len() - text.len()) / 2;
-            ensure!(level <= above.len(), "values.yaml: too deep: {line}");
+            ensure!(
+                level <= above.len() && !text.starts_with('-'),
+                "values.yaml: too deep, or a list of several lines: {line}"
+            );
             above.truncate(level);
             above.push(key.to_owned());
             entries.push(Entry {
@@ -80,12 +96,32 @@ fn entries(values: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn readme(entries: &[Entry]) -> String {
-    let mut text = String::from(
-        "# package-broker-operator\n\n\
-         Private Composer registries for PHP teams, declared as Kubernetes resources. What the operator does is in\n\
-         [docs/operator.md](../../docs/operator.md).\n\n\
-         ## Values\n\n\
+/// The alerts, in the order of the file.
+fn alerts(text: &str) -> Vec<Alert> {
+    let mut alerts: Vec<Alert> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("- alert: ") {
+            alerts.push(Alert {
+                name: name.to_owned(),
+                ..Alert::default()
+            });
+        }
+        let Some(alert) = alerts.last_mut() else {
+            continue;
+        };
+        if let Some(severity) = line.strip_prefix("severity: ") {
+            severity.clone_into(&mut alert.severity);
+        } else if let Some(summary) = line.strip_prefix("summary: ") {
+            summary.clone_into(&mut alert.summary);
+        }
+    }
+    alerts
+}
+
+fn readme(about: &str, entries: &[Entry], alerts: &[Alert]) -> String {
+    let mut text = String::from(about);
+    text.push_str(
+        "\n## Values\n\n\
          This table is made from `values.yaml` by `cargo xtask docs`.\n\n\
          | value | default | what it is |\n|---|---|---|\n",
     );
@@ -94,101 +130,27 @@ fn readme(entries: &[Entry]) -> String {
             "" => "see `values.yaml`".to_owned(),
             default => format!("`{default}`"),
         };
-        let path = entry.path.join(".");
-        text.extend([
-            "| `",
-            &path,
-            "` | ",
-            &default,
-            " | ",
-            &entry.description,
-            " |\n",
-        ]);
+        text += &format!(
+            "| `{}` | {default} | {} |\n",
+            entry.path.join("."),
+            entry.description
+        );
+    }
+    if !alerts.is_empty() {
+        text.push_str(
+            "\n## Alerts\n\n\
+             With `metrics.prometheusRule.render`. This table is made from `files/alerts.yaml`.\n\n\
+             | alert | severity | what it says |\n|---|---|---|\n",
+        );
+    }
+    for alert in alerts {
+        text += &format!(
+            "| `{}` | {} | {} |\n",
+            alert.name, alert.severity, alert.summary
+        );
     }
     text
 }
 
-fn schema(entries: &[Entry]) -> Result<String> {
-    let mut root = object();
-    for entry in entries {
-        let Some((key, above)) = entry.path.split_last() else {
-            continue;
-        };
-        let mut at = root.get_mut("properties");
-        for key in above {
-            let value = at.and_then(|properties| properties.get_mut(key));
-            at = value.and_then(|value| value.get_mut("properties"));
-        }
-        // Below a value that people give as a whole, everything is theirs.
-        if let Some(properties) = at {
-            properties[key.as_str()] = property(entry);
-        }
-    }
-    root["$schema"] = "http://json-schema.org/draft-07/schema#".into();
-    Ok(serde_json::to_string_pretty(&root)? + "\n")
-}
-
-fn object() -> Value {
-    json!({"type": "object", "additionalProperties": false, "properties": Map::new()})
-}
-
-fn property(entry: &Entry) -> Value {
-    let mut property = match entry.default.as_str() {
-        // A value of its own with others below it, `resources` for instance.
-        "" if !entry.description.is_empty() => json!({"type": "object"}),
-        "" => object(),
-        "{}" => json!({"type": "object"}),
-        "[]" => json!({"type": "array"}),
-        "true" | "false" => json!({"type": "boolean"}),
-        number if number.parse::<u32>().is_ok() => json!({"type": "integer", "minimum": 0}),
-        _ => json!({"type": "string"}),
-    };
-    let path = entry.path.join(".");
-    if let Some((_, words)) = WORDS.iter().find(|(known, _)| *known == path) {
-        property["enum"] = json!(words);
-    }
-    if !entry.description.is_empty() {
-        property["description"] = entry.description.as_str().into();
-    }
-    property
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_generated_files_are_current() {
-        chart(true).unwrap();
-    }
-
-    #[test]
-    fn values_are_read_with_their_descriptions() {
-        let text = "# About.\n# -- First\n# line two.\na: 1\nb:\n  # -- Inner.\n  c: []\n# -- Whole.\nd:\n  e:\n    f: x\n";
-        let entries = entries(text).unwrap();
-        let told: Vec<(String, &str)> = entries
-            .iter()
-            .map(|entry| (entry.path.join("."), entry.description.as_str()))
-            .collect();
-        let expected = [
-            ("a", "First line two."),
-            ("b", ""),
-            ("b.c", "Inner."),
-            ("d", "Whole."),
-            ("d.e", ""),
-            ("d.e.f", ""),
-        ];
-        assert_eq!(told, expected.map(|(path, text)| (path.to_owned(), text)));
-        let schema: Value = serde_json::from_str(&schema(&entries).unwrap()).unwrap();
-        assert_eq!(schema["properties"]["a"]["type"], "integer");
-        assert_eq!(
-            schema["properties"]["b"]["properties"]["c"]["type"],
-            "array"
-        );
-        // What is below a whole value is not judged.
-        assert_eq!(
-            schema["properties"]["d"],
-            json!({"type": "object", "description": "Whole."})
-        );
-    }
-}
+mod tests;

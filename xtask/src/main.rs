@@ -53,7 +53,7 @@ enum Task {
     Images(images::Options),
     /// Run the suites that need a cluster, on one of our own or on yours
     E2e(e2e::Options),
-    /// Write the parts of docs/ and of the chart that are generated
+    /// Write the parts of docs/ and of the charts that are generated
     Docs,
     /// Format check, clippy, generated files, dependency policy
     Lint,
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         Task::Cluster(options) => cluster::cluster(&options),
         Task::Images(options) => images::release(&options),
         Task::E2e(options) => e2e::e2e(&options),
-        Task::Docs => docs::docs().and_then(|()| chart::chart(false)),
+        Task::Docs => chart::chart(false).and_then(|()| docs::docs()),
         Task::Lint => lint::lint(),
         Task::Crds { check } => crds::crds(check),
     });
