@@ -1,8 +1,41 @@
 //! What the operator is told when it starts.
 
-use std::net::SocketAddr;
+use std::{ffi::OsString, net::SocketAddr};
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+/// What the program is asked to do.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Run(Args),
+    Check(Check),
+}
+
+impl Asked {
+    /// What these arguments say, the program's name first, and the environment.
+    pub(crate) fn from(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        // To check, nothing that the operator needs has to be said.
+        let command = Args::command()
+            .subcommand_negates_reqs(true)
+            .subcommand(Check::command());
+        let matches = command.try_get_matches_from(arguments)?;
+        match matches.subcommand() {
+            Some((_, check)) => Check::from_arg_matches(check).map(Self::Check),
+            None => Args::from_arg_matches(&matches).map(Self::Run),
+        }
+    }
+}
+
+/// Asks the API server whether it takes one object of each kind; none is kept.
+#[derive(Debug, Parser)]
+#[command(name = "check")]
+pub(crate) struct Check {
+    /// The namespace of the objects.
+    #[arg(long, default_value = "default", env = "POD_NAMESPACE")]
+    pub(crate) namespace: String,
+}
 
 /// Runs Package Broker installations in a cluster.
 #[derive(Debug, Parser)]
@@ -76,4 +109,44 @@ pub(crate) struct Images {
     /// The image of the broker, with tag or digest.
     #[arg(long = "broker-image", env = "BROKER_IMAGE")]
     pub(crate) broker: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(arguments: &[&str]) -> Result<Asked, clap::Error> {
+        Asked::from([&["package-broker-operator"], arguments].concat())
+    }
+
+    #[test]
+    fn the_operator_runs_without_a_command() {
+        let asked = asked(&["--broker-image=broker:1", "--watch-namespace=a,b"]).unwrap();
+        let Asked::Run(args) = asked else {
+            panic!("{asked:?}");
+        };
+        assert_eq!(args.images.broker, "broker:1");
+        assert_eq!(args.namespaces, ["a", "b"]);
+        assert_eq!(args.leader.lease_seconds, 30);
+    }
+
+    #[test]
+    fn without_an_image_it_does_not_run() {
+        for arguments in [&["--log=debug"][..], &[]] {
+            let said = asked(arguments).unwrap_err().to_string();
+            assert!(said.contains("--broker-image"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_check_needs_no_image() {
+        let asked_for = asked(&["check", "--namespace=team"]).unwrap();
+        let Asked::Check(check) = asked_for else {
+            panic!("{asked_for:?}");
+        };
+        assert_eq!(check.namespace, "team");
+        assert!(asked(&["chek"]).is_err());
+        let help = asked(&["--help"]).unwrap_err().to_string();
+        assert!(help.contains("check"), "{help}");
+    }
 }
