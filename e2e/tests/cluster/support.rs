@@ -162,35 +162,6 @@ impl Kube {
         run(helm, LIMIT)
     }
 
-    /// The documents that the chart renders with these values.
-    pub(crate) fn render(&self, values: &[&str]) -> Result<Vec<Value>> {
-        let mut arguments = vec!["template", "operator", "CHART", "--namespace", OPERATOR];
-        arguments.extend(values.iter().flat_map(|value| ["--set", value]));
-        let text = self.helm(&arguments)?.success()?.stdout;
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("rendered.yaml");
-        fs::write(&file, text)?;
-        // It reads YAML, and asks nothing of the cluster.
-        let said = self.run(&[
-            "create",
-            "--dry-run=client",
-            "--validate=false",
-            "--output=json",
-            "--filename",
-            &file.to_string_lossy(),
-        ])?;
-        let stream = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
-        let mut documents = Vec::new();
-        for document in stream {
-            let mut document = document?;
-            match document["items"].as_array_mut() {
-                Some(items) => documents.append(items),
-                None => documents.push(document),
-            }
-        }
-        Ok(documents)
-    }
-
     /// `kubectl ARGUMENTS`; its failure is an error.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
         Ok(self.attempt(arguments)?.success()?.stdout)
