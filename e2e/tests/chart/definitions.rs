@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions: in both charts, the same as in `crds/yaml`.
+//! The `CustomResourceDefinitions`: in both charts, the same as in `crds/yaml`.
 
 use std::collections::BTreeMap;
 

@@ -37,6 +37,52 @@ fn the_test_of_the_chart_asks_the_api_server() {
     assert!(!left.contains("-check"), "{left}");
 }
 
+/// The definitions go from one chart to the other and back as docs/install.md says, and nothing that was declared is lost.
+#[test]
+fn definitions_are_handed_over() {
+    let _alone = super::support::operator_is_ours();
+    let kube = Kube::get();
+    let team = kube.namespace("handed-over");
+    team.apply(&[super::manifests::broker()]).unwrap();
+    team.wait_ready(&["packagebroker/main"]).unwrap();
+    let uid = || team.get("packagebroker", "main").unwrap()["metadata"]["uid"].clone();
+    let owner = || {
+        let definition = [
+            "get",
+            "crd",
+            "packagebrokers.package.broker",
+            "--output=json",
+        ];
+        let text = kube.run(&definition).unwrap();
+        let definition: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let owner = &definition["metadata"]["annotations"]["meta.helm.sh/release-name"];
+        owner.as_str().unwrap_or_default().to_owned()
+    };
+    let namespace = format!("--namespace={OPERATOR}");
+    let helm = |arguments: &[&str]| kube.helm(arguments).unwrap().success().unwrap();
+    let before = uid();
+    kube.upgrade(&["crds.enabled=false"]).unwrap();
+    helm(&[
+        "install",
+        "definitions",
+        "CRDS",
+        &namespace,
+        "--take-ownership",
+    ]);
+    assert_eq!((uid(), owner()), (before.clone(), "definitions".to_owned()));
+    helm(&["uninstall", "definitions", &namespace]);
+    let upgrade = ["upgrade", "operator", "CHART", &namespace, "--reuse-values"];
+    let back = [
+        "--set=crds.enabled=true",
+        "--take-ownership",
+        "--wait",
+        "--timeout=3m",
+    ];
+    helm(&[&upgrade[..], &back].concat());
+    assert_eq!((uid(), owner()), (before, "operator".to_owned()));
+    team.wait_ready(&["packagebroker/main"]).unwrap();
+}
+
 #[test]
 fn an_upgrade_and_a_rollback_keep_everything() {
     let _alone = super::support::operator_is_ours();

@@ -146,18 +146,17 @@ impl Kube {
         self.helm(&arguments)?.success().map(drop)
     }
 
-    /// `helm ARGUMENTS`, where `CHART` stands for our chart, whatever comes of it.
+    /// `helm ARGUMENTS`, where `CHART` and `CRDS` stand for our charts, whatever comes of it.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<Finished> {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/package-broker-operator");
-        let chart = chart.to_string_lossy();
+        let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts");
         let mut helm = tethered(&self.helm);
         helm.env("KUBECONFIG", &self.kubeconfig);
         for argument in arguments {
-            helm.arg(if *argument == "CHART" {
-                &chart
-            } else {
-                *argument
-            });
+            match *argument {
+                "CHART" => helm.arg(charts.join("package-broker-operator")),
+                "CRDS" => helm.arg(charts.join("package-broker-crds")),
+                other => helm.arg(other),
+            };
         }
         run(helm, LIMIT)
     }
@@ -482,15 +481,15 @@ pub(crate) fn operator_is_ours() -> MutexGuard<'static, ()> {
     OPERATOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether an entry of the audit log is of the operator.
+/// Whether an entry of the audit log is of the operator, and not of the chart's test for instance.
 pub(crate) fn is_operator(event: &Value) -> bool {
     is_of(event, OPERATOR)
 }
 
-/// Whether an entry of the audit log is of a service account of a namespace.
+/// Whether an entry of the audit log is of the operator in a namespace.
 pub(crate) fn is_of(event: &Value, namespace: &str) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
-    user.starts_with(&format!("system:serviceaccount:{namespace}:"))
+    user == format!("system:serviceaccount:{namespace}:operator-package-broker-operator")
 }
 
 /// A git server that pods reach.
