@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 /// What the program is asked to do.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    Run(Args),
+    Run(Box<Args>),
     Check(Check),
 }
 
@@ -23,7 +23,7 @@ impl Asked {
         let matches = command.try_get_matches_from(arguments)?;
         match matches.subcommand() {
             Some((_, check)) => Check::from_arg_matches(check).map(Self::Check),
-            None => Args::from_arg_matches(&matches).map(Self::Run),
+            None => Args::from_arg_matches(&matches).map(|args| Self::Run(Box::new(args))),
         }
     }
 }

@@ -41,5 +41,5 @@ fn main() -> anyhow::Result<()> {
         .json()
         .with_env_filter(EnvFilter::try_new(&args.log)?)
         .init();
-    runtime.block_on(app::run(args))
+    runtime.block_on(app::run(*args))
 }

@@ -125,17 +125,15 @@ fn readme(about: &str, entries: &[Entry], alerts: &[Alert]) -> String {
          This table is made from `values.yaml` by `cargo xtask docs`.\n\n\
          | value | default | what it is |\n|---|---|---|\n",
     );
-    for entry in entries.iter().filter(|entry| !entry.description.is_empty()) {
+    let told = entries.iter().filter(|entry| !entry.description.is_empty());
+    text.extend(told.map(|entry| {
         let default = match entry.default.as_str() {
             "" => "see `values.yaml`".to_owned(),
             default => format!("`{default}`"),
         };
-        text += &format!(
-            "| `{}` | {default} | {} |\n",
-            entry.path.join("."),
-            entry.description
-        );
-    }
+        let (path, description) = (entry.path.join("."), &entry.description);
+        format!("| `{path}` | {default} | {description} |\n")
+    }));
     if !alerts.is_empty() {
         text.push_str(
             "\n## Alerts\n\n\
@@ -143,12 +141,10 @@ fn readme(about: &str, entries: &[Entry], alerts: &[Alert]) -> String {
              | alert | severity | what it says |\n|---|---|---|\n",
         );
     }
-    for alert in alerts {
-        text += &format!(
-            "| `{}` | {} | {} |\n",
-            alert.name, alert.severity, alert.summary
-        );
-    }
+    text.extend(alerts.iter().map(|alert| {
+        let (name, severity, summary) = (&alert.name, &alert.severity, &alert.summary);
+        format!("| `{name}` | {severity} | {summary} |\n")
+    }));
     text
 }
 
