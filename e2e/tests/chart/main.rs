@@ -10,6 +10,7 @@
 )]
 
 mod definitions;
+mod effects;
 mod golden;
 mod metadata;
 mod metrics;
