@@ -27,6 +27,7 @@ mod at_rest;
 mod installs;
 #[path = "../cluster/kstatus.rs"]
 mod kstatus;
+#[expect(dead_code, reason = "shared with the suites that use more of it")]
 #[path = "../cluster/manifests.rs"]
 mod manifests;
 #[expect(dead_code, reason = "shared with the suites that use more of it")]
