@@ -40,6 +40,28 @@ impl Place {
         })
     }
 
+    /// Where pods of the cluster reach that the suites run on: the node of ours, or the address that they were told.
+    ///
+    /// # Errors
+    /// If nothing was told.
+    pub fn of_suites() -> Result<Self> {
+        if let Ok(cluster) = std::env::var("E2E_CLUSTER") {
+            return Self::node(&cluster);
+        }
+        let address = std::env::var("E2E_ADDRESS");
+        let address =
+            address.context("these suites need a cluster: run them with `cargo xtask e2e`")?;
+        Ok(Self::at(address.parse()?))
+    }
+
+    /// An address of this machine.
+    pub fn at(address: Ipv4Addr) -> Self {
+        Self {
+            address,
+            namespace: None,
+        }
+    }
+
     /// The address.
     pub fn address(&self) -> Ipv4Addr {
         self.address

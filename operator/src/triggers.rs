@@ -183,26 +183,7 @@ impl Triggers {
     ) -> (Stores, Children) {
         let all = watcher::Config::default;
         let ours = || all().labels(&format!("{MANAGED_BY}={OPERATOR}"));
-        let me = self.clone();
-        let known = Arc::<OnceLock<Store<PackageBroker>>>::default();
-        let of_repositories = (unreadable.repositories.clone(), self.all_brokers(&known));
-        let seen = move |repository: &Repository| {
-            me.note_secrets(repository);
-            me.member_seen(repository, &me.repository);
-        };
-        let repositories = watches.start_guarded("Repository", of_repositories, seen);
-        let me = self.clone();
-        let of_tokens = (unreadable.tokens.clone(), self.all_brokers(&known));
-        let seen = move |token: &AccessToken| {
-            me.note_token(token);
-            me.member_seen(token, &me.token);
-        };
-        let tokens = watches.start_guarded("AccessToken", of_tokens, seen);
-        let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
-        let of_brokers = (unreadable.brokers.clone(), || {});
-        let seen = move |broker: &PackageBroker| me.broker_seen(broker, &of, &to);
-        let brokers = watches.start_guarded("PackageBroker", of_brokers, seen);
-        let _ = known.set(brokers.clone());
+        let (brokers, repositories, tokens) = self.watch_own(&mut watches, unreadable);
         let me = self.clone();
         let deployments = watches.start("Deployment", ours(), move |child: &Deployment| {
             me.child_seen(child);
@@ -255,6 +236,31 @@ impl Triggers {
             namespaces: self.watch_namespaces(&mut watches, &repositories, &tokens),
         };
         ((brokers, repositories, tokens), children)
+    }
+
+    /// The kinds that users declare.
+    fn watch_own(&self, watches: &mut Watches<'_>, unreadable: &UnreadableKinds) -> Stores {
+        let me = self.clone();
+        let known = Arc::<OnceLock<Store<PackageBroker>>>::default();
+        let of_repositories = (unreadable.repositories.clone(), self.all_brokers(&known));
+        let seen = move |repository: &Repository| {
+            me.note_secrets(repository);
+            me.member_seen(repository, &me.repository);
+        };
+        let repositories = watches.start_guarded("Repository", of_repositories, seen);
+        let me = self.clone();
+        let of_tokens = (unreadable.tokens.clone(), self.all_brokers(&known));
+        let seen = move |token: &AccessToken| {
+            me.note_token(token);
+            me.member_seen(token, &me.token);
+        };
+        let tokens = watches.start_guarded("AccessToken", of_tokens, seen);
+        let (me, of, to) = (self.clone(), repositories.clone(), tokens.clone());
+        let of_brokers = (unreadable.brokers.clone(), || {});
+        let seen = move |broker: &PackageBroker| me.broker_seen(broker, &of, &to);
+        let brokers = watches.start_guarded("PackageBroker", of_brokers, seen);
+        let _ = known.set(brokers.clone());
+        (brokers, repositories, tokens)
     }
 
     /// Has all brokers looked at: whose a member is that cannot be read is found out by them.

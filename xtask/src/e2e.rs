@@ -1,6 +1,6 @@
 //! `cargo xtask e2e`: the suites that need a cluster.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Result, ensure};
 use package_broker_e2e::{
@@ -16,6 +16,14 @@ use crate::{
     setup,
 };
 
+/// The suites that need a cluster. All but the first need one of our own: they read its audit log, and end its API server.
+const SUITES: [&str; 3] = ["cluster", "nothing_to_do", "operator"];
+/// Tests of the first suite that read the audit log of the API server.
+const ONLY_ON_OURS: [&str; 2] = [
+    "beginning::",
+    "chart::the_test_of_the_chart_asks_the_api_server",
+];
+
 /// Against which cluster.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -23,8 +31,11 @@ pub(crate) struct Options {
     #[arg(long, requires = "image_registry")]
     kubeconfig: Option<PathBuf>,
     /// Where that cluster gets our images from: those that `cargo xtask cluster load` makes, pushed there by you
-    #[arg(long, requires = "kubeconfig")]
+    #[arg(long, requires = "address")]
     image_registry: Option<String>,
+    /// The address of this machine that pods of that cluster reach: sources, databases and buckets of the suites listen there
+    #[arg(long, requires = "kubeconfig")]
+    address: Option<Ipv4Addr>,
     /// Leave our own cluster up afterwards
     #[arg(long)]
     keep: bool,
@@ -37,23 +48,29 @@ pub(crate) struct Options {
 pub(crate) fn e2e(options: &Options) -> Result<()> {
     setup::packages::ensure(setup::packages::FOR_TESTS)?;
     setup::debian_sources::ensure()?;
-    let cluster = match (&options.kubeconfig, &options.image_registry) {
-        (Some(kubeconfig), Some(registry)) => Cluster::theirs(kubeconfig.clone(), registry)?,
-        _ => Cluster::ours(options.keep)?,
+    let theirs = options
+        .kubeconfig
+        .as_ref()
+        .zip(options.image_registry.as_ref());
+    let (cluster, suites) = match theirs.zip(options.address) {
+        Some(((kubeconfig, registry), address)) => {
+            let cluster = Cluster::theirs(kubeconfig.clone(), registry, address)?;
+            (cluster, &["cluster"][..])
+        }
+        None => (Cluster::ours(options.keep)?, &SUITES[..]),
     };
-    let mut arguments = vec![
-        "test",
-        "--package",
-        "package-broker-e2e",
-        "--test",
-        "cluster",
-        "--test",
-        "nothing_to_do",
-        "--test",
-        "operator",
-        "--",
-    ];
+    let mut arguments = vec!["test", "--package", "package-broker-e2e"];
+    arguments.extend(suites.iter().flat_map(|suite| ["--test", suite]));
+    arguments.push("--");
     arguments.extend(options.arguments.iter().map(String::as_str));
+    if theirs.is_some() {
+        step(format!(
+            "leaving out what needs a cluster of our own: {}, and of the suite cluster {}",
+            SUITES[1..].join(", "),
+            ONLY_ON_OURS.join(", ")
+        ));
+        arguments.extend(ONLY_ON_OURS.iter().flat_map(|test| ["--skip", test]));
+    }
     let mut tests = images::static_cargo(&arguments)?;
     tests.envs(cluster.environment());
     step("running the suites on a cluster");
@@ -68,6 +85,8 @@ pub(crate) struct Cluster {
     programs: Programs,
     /// Ours, to be taken down.
     place: Option<(Place, bool)>,
+    /// Of this machine, for one that is not ours.
+    address: Option<Ipv4Addr>,
     /// Beside our own: what is on these lives as long as all suites together.
     backing: Option<Backing>,
 }
@@ -90,10 +109,12 @@ impl Cluster {
             programs: Programs::ensure(&|line| step(line))?,
             backing: Some(Backing::start_at(&ServerPlace::node(place.name())?)?),
             place: Some((place, keep)),
+            address: None,
         })
     }
 
-    fn theirs(kubeconfig: PathBuf, registry: &str) -> Result<Self> {
+    fn theirs(kubeconfig: PathBuf, registry: &str, address: Ipv4Addr) -> Result<Self> {
+        setup::tools::garage()?;
         ensure!(
             kubeconfig.is_file(),
             "{} is no kubeconfig",
@@ -104,6 +125,7 @@ impl Cluster {
             registry: registry.to_owned(),
             programs: Programs::ensure(&|line| step(line))?,
             place: None,
+            address: Some(address),
             backing: None,
         })
     }
@@ -119,6 +141,9 @@ impl Cluster {
         ];
         if let Some((place, _)) = &self.place {
             environment.push(("E2E_CLUSTER", place.name().into()));
+        }
+        if let Some(address) = self.address {
+            environment.push(("E2E_ADDRESS", address.to_string().into()));
         }
         if let Some(backing) = &self.backing {
             let names = ["E2E_DATABASE_URL", "E2E_S3_ENDPOINT", "E2E_REDIS_URL"];

@@ -118,9 +118,9 @@ impl Broker {
             Arc::clone(&cache),
             Arc::clone(&audit),
         ));
-        let users = UserService::new(Arc::clone(&database), Arc::clone(&audit));
-        let limits = LimitService::new(Arc::clone(&cache), Arc::clone(&telemetry));
         Ok(Self {
+            users: UserService::new(Arc::clone(&database), Arc::clone(&audit)),
+            limits: LimitService::new(Arc::clone(&cache), Arc::clone(&telemetry)),
             database: Arc::clone(&database),
             follower: Follower::new(
                 Arc::clone(&database),
@@ -131,8 +131,6 @@ impl Broker {
                 Arc::clone(&repositories),
             ),
             tokens,
-            users,
-            limits,
             views: Arc::new(ViewService::new(database, Arc::clone(&catalog))),
             packages,
             dists,

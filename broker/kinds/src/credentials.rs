@@ -88,7 +88,6 @@ fn way(kind: RepositoryType, url: &str) -> (Vec<&'static str>, String) {
     let over_tls = |keys: &[&'static str]| keys.iter().copied().chain(TLS_KEYS).collect();
     match kind {
         RepositoryType::Artifact => (over_tls(&BUCKET_KEYS), "a bucket".to_owned()),
-        RepositoryType::Composer => over_http(kind, url, over_tls(&HTTP_KEYS)),
         RepositoryType::Git
         | RepositoryType::GitHub
         | RepositoryType::GitLab
@@ -98,7 +97,8 @@ fn way(kind: RepositoryType, url: &str) -> (Vec<&'static str>, String) {
             let reader = format!("a {} source over ssh", kind.as_str());
             (SSH_KEYS.into(), reader)
         }
-        RepositoryType::Git
+        RepositoryType::Composer
+        | RepositoryType::Git
         | RepositoryType::GitHub
         | RepositoryType::GitLab
         | RepositoryType::Bitbucket => over_http(kind, url, over_tls(&HTTP_KEYS)),

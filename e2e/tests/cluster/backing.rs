@@ -16,7 +16,7 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start() -> Self {
-        let place = Place::node(&std::env::var("E2E_CLUSTER").unwrap()).unwrap();
+        let place = Place::of_suites().unwrap();
         let postgres = Postgres::start_at(place.clone()).unwrap();
         Self {
             database: postgres.owned_database().unwrap(),

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     sync::{LazyLock, Mutex, MutexGuard, Once, OnceLock, PoisonError},
@@ -13,8 +12,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use package_broker_e2e::{
-    cluster::{NODE_ADDRESS, Namespace},
     git::GitServer,
+    place::Place,
     process::{Finished, run, tethered},
 };
 use serde_json::{Value, json};
@@ -494,10 +493,9 @@ pub(crate) fn is_of(event: &Value, namespace: &str) -> bool {
 
 /// A git server that pods reach.
 pub(crate) fn git_server(root: &Path) -> GitServer {
-    let name = std::env::var("E2E_CLUSTER").unwrap();
-    let address: Ipv4Addr = NODE_ADDRESS.parse().unwrap();
-    let root = root.to_owned();
-    Namespace::of(&name)
+    let place = Place::of_suites().unwrap();
+    let (address, root) = (place.address(), root.to_owned());
+    place
         .inside(move || GitServer::start_at(address, &root))
         .unwrap()
         .unwrap()

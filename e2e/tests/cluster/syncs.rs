@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
     thread,
     time::Duration,
 };
@@ -10,8 +9,8 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use package_broker_e2e::{
-    cluster::{NODE_ADDRESS, Namespace},
     http::{HttpServer, Request, Response},
+    place::Place,
 };
 use serde_json::{Value, json};
 
@@ -32,9 +31,9 @@ const MANY: [&str; 6] = ["slow-a", "slow-b", "slow-c", "slow-d", "slow-e", "slow
 /// Composer repositories below one address: `/NAME` has the packages `acme/NAME-one` and `acme/NAME-two`. Those whose names
 /// begin with `slow` are slow, and `closed` wants a password.
 fn upstream() -> HttpServer {
-    let cluster = std::env::var("E2E_CLUSTER").unwrap();
-    let address: Ipv4Addr = NODE_ADDRESS.parse().unwrap();
-    Namespace::of(&cluster)
+    let place = Place::of_suites().unwrap();
+    let address = place.address();
+    place
         .inside(move || HttpServer::start_at(address, answer))
         .unwrap()
         .unwrap()
@@ -61,8 +60,7 @@ fn answer(request: &Request) -> Response {
         }));
     }
     let package = rest.trim_start_matches("p2/").trim_end_matches(".json");
-    let dist =
-        json!({"type": "zip", "url": format!("http://{NODE_ADDRESS}:1/x.zip"), "reference": "1"});
+    let dist = json!({"type": "zip", "url": "http://x.invalid/x.zip", "reference": "1"});
     let versions = match package.strip_suffix("~dev") {
         Some(_) => json!([]),
         None => json!([{"name": package, "version": "1.0.0", "dist": dist}]),

@@ -24,7 +24,7 @@ pub(crate) struct TlsServer {
 impl TlsServer {
     /// Before the one at this URL.
     pub(crate) fn before(server: &str) -> Self {
-        let place = Place::node(&std::env::var("E2E_CLUSTER").unwrap()).unwrap();
+        let place = Place::of_suites().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let authority = certify(folder.path(), &place.address().to_string());
         let address = format!("{}:{}", place.address(), place.free_port().unwrap());

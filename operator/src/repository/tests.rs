@@ -57,6 +57,17 @@ fn found(said: &Value) -> Found {
     }
 }
 
+/// What is found with such a Secret.
+fn of_secret(credentials: Named) -> Found {
+    Found {
+        secrets: NamedSecrets {
+            credentials,
+            webhook: Named::None,
+        },
+        ..found(&synced(None, false))
+    }
+}
+
 fn synced(error: Option<&str>, lasting: bool) -> Value {
     json!({"lastSync": {"started": "2026-01-01T00:00:00Z", "seconds": 1.5, "error": error, "lasting": lasting}})
 }
@@ -76,23 +87,6 @@ fn each_state_has_its_verdict() {
     let plain = json!({});
     let secured = json!({"credentialsSecretRef": {"name": "gitlab"}});
     let local = json!({"url": "file:///srv/git/lib.git"});
-    let called = json!({"webhook": {"secretRef": {"name": "hook"}}});
-    let of_secret = |credentials: Named| Found {
-        secrets: NamedSecrets {
-            credentials,
-            webhook: Named::None,
-        },
-        ..found(&synced(None, false))
-    };
-    let of_webhook = |webhook: Named| Found {
-        secrets: NamedSecrets {
-            credentials: Named::None,
-            webhook,
-        },
-        ..found(&synced(None, false))
-    };
-    let hook =
-        |text: &str| SecretData::from([("secret".to_owned(), text.as_bytes().to_vec().into())]);
     let wrong = SecretData::from([("username".to_owned(), b"ci".to_vec().into())]);
     let right = SecretData::from([("token".to_owned(), b"x".to_vec().into())]);
     for (spec, found, expected) in [
@@ -116,21 +110,6 @@ fn each_state_has_its_verdict() {
             ("Stalled", Some(Reason::InvalidSecret)),
         ),
         (&secured, of_secret(Named::Found(right)), ("Ready", None)),
-        (
-            &called,
-            of_webhook(Named::Missing),
-            ("Progressing", Some(Reason::SecretNotFound)),
-        ),
-        (
-            &called,
-            of_webhook(Named::Found(hook("too short"))),
-            ("Stalled", Some(Reason::InvalidSecret)),
-        ),
-        (
-            &called,
-            of_webhook(Named::Found(hook("0123456789abcdef"))),
-            ("Ready", None),
-        ),
         (
             &json!({"suspend": true}),
             found(&synced(None, false)),
@@ -165,6 +144,40 @@ fn each_state_has_its_verdict() {
             ("Stalled", Some(Reason::SyncFailed)),
         ),
         (&plain, found(&synced(None, false)), ("Ready", None)),
+    ] {
+        let verdict = validate(&repository(spec), &found);
+        assert_eq!(reason(&verdict), expected, "{spec} {found:?}");
+    }
+}
+
+#[test]
+fn a_webhook_has_its_verdict() {
+    let called = json!({"webhook": {"secretRef": {"name": "hook"}}});
+    let of_webhook = |webhook: Named| Found {
+        secrets: NamedSecrets {
+            credentials: Named::None,
+            webhook,
+        },
+        ..found(&synced(None, false))
+    };
+    let hook =
+        |text: &str| SecretData::from([("secret".to_owned(), text.as_bytes().to_vec().into())]);
+    for (spec, found, expected) in [
+        (
+            &called,
+            of_webhook(Named::Missing),
+            ("Progressing", Some(Reason::SecretNotFound)),
+        ),
+        (
+            &called,
+            of_webhook(Named::Found(hook("too short"))),
+            ("Stalled", Some(Reason::InvalidSecret)),
+        ),
+        (
+            &called,
+            of_webhook(Named::Found(hook("0123456789abcdef"))),
+            ("Ready", None),
+        ),
     ] {
         let verdict = validate(&repository(spec), &found);
         assert_eq!(reason(&verdict), expected, "{spec} {found:?}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::Key};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -67,11 +67,8 @@ impl Signature {
 }
 
 fn hmac(key: &[u8]) -> Hmac<Sha256> {
-    // Keys of any length are taken (RFC 2104, 2); the type only does not know.
-    match Hmac::new_from_slice(key) {
-        Ok(hmac) => hmac,
-        Err(_) => Hmac::new(&Default::default()),
-    }
+    // Keys of any length are taken (RFC 2104, 2); only the type does not know that.
+    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Key::<Hmac<Sha256>>::default()))
 }
 
 #[cfg(test)]
@@ -87,7 +84,9 @@ mod tests {
                 .unwrap();
         let signed = |pieces: &[&[u8]]| {
             let mut signature = secret.signature();
-            pieces.iter().for_each(|piece| signature.update(piece));
+            for piece in pieces {
+                signature.update(piece);
+            }
             signature
         };
         assert!(signed(&[b"what do ya want ", b"for nothing?"]).is(&expected));

@@ -73,7 +73,6 @@ fn rejects_package_brokers() {
 #[test]
 fn rejects_types_and_urls_of_repositories() {
     const GIT: &str = "spec.url: not a git URL; write https://host/path, ssh://git@host/path, git@host:path or file:///path";
-    const HOSTED: &str = "spec.url: not a repository on such a host; write https://host/owner/name, or git@host:owner/name.git";
     const FOLDER: &str =
         "spec.url: not a folder or bucket; write a path, a file:///path URL or s3://bucket/prefix";
     const CREDENTIALS: &str = "spec.url: credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef";
@@ -104,30 +103,6 @@ fn rejects_types_and_urls_of_repositories() {
         ),
         (git("https://u@h/x"), CREDENTIALS),
         (git("ssh://git:pw@h/x"), CREDENTIALS),
-        (
-            repository("github", "https://u@h/acme/lib", json!({})),
-            CREDENTIALS,
-        ),
-        (
-            repository("github", "https://github.com/acme", json!({})),
-            HOSTED,
-        ),
-        (
-            repository("gitlab", "https://gitlab.com/acme/", json!({})),
-            HOSTED,
-        ),
-        (
-            repository("bitbucket", "file:///srv/lib.git", json!({})),
-            HOSTED,
-        ),
-        (
-            repository("github", "https://github.com/acme/lib?tab=tags", json!({})),
-            HOSTED,
-        ),
-        (
-            composer(json!({"webhook": {}})),
-            "spec.webhook.secretRef: is required; add secretRef (Secret that calls are proven with)",
-        ),
         (git("lib.git"), GIT),
         (git("git://h/x"), GIT),
         (git("ext::sh -c x"), GIT),
@@ -158,6 +133,41 @@ fn rejects_types_and_urls_of_repositories() {
                 json!({"credentialsSecretRef": {"name": "a"}}),
             ),
             "spec.credentialsSecretRef: a local folder takes no credentials; remove it",
+        ),
+    ];
+    for (document, expected) in rejected {
+        assert_eq!(verdict(&document), expected, "{document}");
+    }
+}
+
+#[test]
+fn rejects_repositories_that_no_host_has() {
+    const HOSTED: &str = "spec.url: not a repository on such a host; write https://host/owner/name, or git@host:owner/name.git";
+    const CREDENTIALS: &str = "spec.url: credentials do not belong in the URL; put them in a Secret and name it in spec.credentialsSecretRef";
+    let rejected = [
+        (
+            repository("github", "https://u@h/acme/lib", json!({})),
+            CREDENTIALS,
+        ),
+        (
+            repository("github", "https://github.com/acme", json!({})),
+            HOSTED,
+        ),
+        (
+            repository("gitlab", "https://gitlab.com/acme/", json!({})),
+            HOSTED,
+        ),
+        (
+            repository("bitbucket", "file:///srv/lib.git", json!({})),
+            HOSTED,
+        ),
+        (
+            repository("github", "https://github.com/acme/lib?tab=tags", json!({})),
+            HOSTED,
+        ),
+        (
+            composer(json!({"webhook": {}})),
+            "spec.webhook.secretRef: is required; add secretRef (Secret that calls are proven with)",
         ),
     ];
     for (document, expected) in rejected {
