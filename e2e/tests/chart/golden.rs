@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use super::support::{COMBINATIONS, CRDS, rendered, root, set, template};
+use super::combinations::COMBINATIONS;
+use super::support::{CRDS, rendered, root, set, template};
 
 fn check(name: &str, text: &str) {
     let file = root().join("e2e/tests/chart/golden").join(name);

@@ -14,7 +14,8 @@ use k8s_openapi::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::support::{COMBINATIONS, CRDS, documents, objects, plain, set, template, title};
+use super::combinations::COMBINATIONS;
+use super::support::{CRDS, documents, objects, plain, set, template, title};
 
 /// What is read of a document and written again.
 fn again<T: DeserializeOwned + Serialize>(document: &Value) -> Result<Value, String> {
