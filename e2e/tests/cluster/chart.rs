@@ -4,6 +4,41 @@ use std::collections::BTreeSet;
 
 use super::support::{BEFORE, Kube, OPERATOR};
 
+#[path = "../chart/combinations.rs"]
+mod combinations;
+
+/// The API server takes everything that the chart renders; it looks at more than fields.
+#[test]
+fn a_cluster_takes_what_is_rendered() {
+    let kube = Kube::get();
+    // Where the values have objects made.
+    let namespaces = ["a", "b", "grafana"].map(|name| kube.namespace(name));
+    let folder = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for values in combinations::COMBINATIONS {
+        // Of kinds that this cluster may not have.
+        if values.iter().any(|value| value.ends_with("render=always")) {
+            continue;
+        }
+        let namespace = format!("--namespace={OPERATOR}");
+        // Names that are free. The pod of a test is no object of the release, and needs the account that comes before it.
+        let mut helm = vec!["template", "judged", "CHART", &namespace, "--skip-tests"];
+        helm.push("--set=crds.enabled=false");
+        helm.extend(values.iter().flat_map(|value| ["--set", value]));
+        let file = folder.path().join(format!("{count}.yaml"));
+        std::fs::write(&file, kube.helm(&helm).unwrap().success().unwrap().stdout).unwrap();
+        let file = format!("--filename={}", file.display());
+        let create = ["create", "--dry-run=server", "--validate=strict", &file];
+        let said = kube.attempt(&create).unwrap();
+        assert!(said.status.success(), "{values:?}: {said}");
+        // Warnings are of fields that are on their way out, and of pods that are not restricted.
+        assert!(!said.stderr.contains("Warning"), "{values:?}: {said}");
+        count += 1;
+    }
+    drop(namespaces);
+    assert!(count >= 15, "{count}");
+}
+
 /// `helm test` has the API server look at one object of each kind, and leaves nothing.
 #[test]
 fn the_test_of_the_chart_asks_the_api_server() {
