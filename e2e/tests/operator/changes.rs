@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{
     backing::Servers,
-    faults::alone,
+    faults::together,
     ground::source,
     kills::{Change, Stage, finished},
     manifests::{broker, definition, repository, token, with},
@@ -19,7 +19,7 @@ use super::{
 
 #[test]
 fn changes_on_a_volume_come_to_one_end_wherever_the_operator_is_killed() {
-    let _alone = alone();
+    let _together = together();
     let (team, folder) = (
         Kube::get().namespace("changed"),
         tempfile::tempdir().unwrap(),
@@ -36,7 +36,7 @@ fn changes_on_a_volume_come_to_one_end_wherever_the_operator_is_killed() {
 
 #[test]
 fn members_on_servers_come_to_one_end_wherever_the_operator_is_killed() {
-    let _alone = alone();
+    let _together = together();
     let ground = OnServers::prepare("changed-on-servers");
     let stage = ground.stage();
     rotation(&stage, &ground.team);
@@ -46,7 +46,7 @@ fn members_on_servers_come_to_one_end_wherever_the_operator_is_killed() {
 
 #[test]
 fn a_broker_goes_first_and_comes_to_one_end_wherever_the_operator_is_killed() {
-    let _alone = alone();
+    let _together = together();
     let ground = OnServers::prepare("broker-first");
     broker_first(&ground.stage(), &ground);
     finished("a broker first");
@@ -54,7 +54,7 @@ fn a_broker_goes_first_and_comes_to_one_end_wherever_the_operator_is_killed() {
 
 #[test]
 fn what_runs_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
-    let _alone = alone();
+    let _together = together();
     let ground = OnServers::prepare("running");
     let mut stage = ground.stage();
     upgrade(&stage, &ground.team);
@@ -66,7 +66,7 @@ fn what_runs_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
 
 #[test]
 fn namespaces_go_and_come_to_one_end_wherever_the_operator_is_killed() {
-    let _alone = alone();
+    let _together = together();
     let ground = OnServers::prepare("going");
     let (kube, name) = (Kube::get(), ground.team.name());
     let gone = Change {

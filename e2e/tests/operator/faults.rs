@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    sync::MutexGuard,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -19,13 +19,13 @@ use super::{
     manifests::token,
     namespaced,
     process::{Gateway, Operator},
-    support::{Kube, LIMIT, OPERATOR, Team, operator_is_ours},
+    support::{Kube, LIMIT, OPERATOR, Team},
 };
 
 /// What users have of a release that goes.
 #[test]
 fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
-    let _alone = operator_is_ours();
+    let _alone = OPERATORS.write().unwrap_or_else(PoisonError::into_inner);
     if !is_installed() {
         Kube::get().upgrade(&[]).unwrap();
     }
@@ -72,13 +72,23 @@ fn uninstall() {
     Kube::get().helm(&gone).unwrap().success().unwrap();
 }
 
-/// No operator is in the cluster, and for as long as the value lives no other test starts one.
-pub(super) fn alone() -> MutexGuard<'static, ()> {
-    let alone = operator_is_ours();
-    if is_installed() {
-        uninstall();
+/// Held by whoever is the only one that runs an operator, and in common by those whose operators look after one namespace
+/// each.
+static OPERATORS: RwLock<()> = RwLock::new(());
+
+/// No operator is in the cluster but those of tests, which look after one namespace each.
+pub(super) fn together() -> RwLockReadGuard<'static, ()> {
+    loop {
+        let together = OPERATORS.read().unwrap_or_else(PoisonError::into_inner);
+        if !is_installed() {
+            return together;
+        }
+        drop(together);
+        let _alone = OPERATORS.write().unwrap_or_else(PoisonError::into_inner);
+        if is_installed() {
+            uninstall();
+        }
     }
-    alone
 }
 
 /// Watches that break, and an API server that does not answer: the operator goes on by itself. Its Lease is short, so

@@ -82,7 +82,8 @@ impl<'a> Stage<'a> {
         let armed = self.armed();
         // Of the one before, if it got so far.
         let _ = fs::remove_file(&armed);
-        let operator = Operator::start_armed_later(self.folder, self.gateway, place, &armed);
+        let from = (self.folder, self.gateway);
+        let operator = Operator::start_armed_later(from, self.team.name(), place, &armed);
         Running {
             operator: operator.unwrap(),
             heeds: place.to_owned(),

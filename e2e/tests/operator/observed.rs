@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     backing::Servers,
-    faults::alone,
+    faults::together,
     manifests::{broker, repository, token},
     process::{Gateway, Operator, network},
     support::{Kube, Team},
@@ -71,14 +71,15 @@ impl Observed {
 
 #[test]
 fn probes_follow_the_watches_and_metrics_what_was_done() {
-    let _alone = alone();
+    let _together = together();
     let (team, folder) = (
         Kube::get().namespace("observed"),
         tempfile::tempdir().unwrap(),
     );
     let gateway = Gateway::open().unwrap();
     gateway.cut();
-    let (operator, port) = Operator::start_observed(folder.path(), &gateway, STUCK).unwrap();
+    let (operator, port) =
+        Operator::start_observed((folder.path(), &gateway), team.name(), STUCK).unwrap();
     let mut observed = Observed { operator, port };
     // It lives, and is of no use yet.
     observed.answers("/livez", 200, "ok");
@@ -123,7 +124,6 @@ fn metrics(team: &Team, servers: &Servers, observed: &Observed) {
         ("AccessToken", "True", "Succeeded"),
         ("Repository", "False", "SyncFailed"),
     ] {
-        // Objects of other namespaces may be there, and go.
         let labels = [("kind", kind), ("ready", ready), ("reason", reason)];
         observed.until(kind, || observed.count("objects", &labels) >= 1.0);
     }

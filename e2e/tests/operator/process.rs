@@ -67,10 +67,10 @@ impl Operator {
         )
     }
 
-    /// The same, where it heeds the place only from when there is a file `armed`.
+    /// One that looks after a namespace only, and heeds the place only from when there is a file `armed`.
     pub(crate) fn start_armed_later(
-        folder: &Path,
-        gateway: &Gateway,
+        (folder, gateway): (&Path, &Gateway),
+        namespace: &str,
         failpoint: &str,
         armed: &Path,
     ) -> Result<Self> {
@@ -78,14 +78,16 @@ impl Operator {
             ("FAILPOINT", OsStr::new(failpoint)),
             ("FAILPOINT_ARMED", armed.as_os_str()),
         ];
-        let alone = "--leader-election=false --listen=127.0.0.1:0";
-        Self::start_with(folder, gateway, &environment, alone)
+        let arguments =
+            format!("--leader-election=false --listen=127.0.0.1:0 --watch-namespace={namespace}");
+        Self::start_with(folder, gateway, &environment, &arguments)
     }
 
-    /// Starts one that counts as stuck after so long without the API server. Also the port of its probes.
+    /// One that looks after a namespace only, and counts as stuck after so long without the API server. Also the port of
+    /// its probes.
     pub(crate) fn start_observed(
-        folder: &Path,
-        gateway: &Gateway,
+        (folder, gateway): (&Path, &Gateway),
+        namespace: &str,
         stuck: Duration,
     ) -> Result<(Self, u16)> {
         // Free a moment ago, in a network where nobody else looks for one.
@@ -94,7 +96,7 @@ impl Operator {
             Ok::<_, anyhow::Error>(listener.local_addr()?.port())
         })??;
         let arguments = format!(
-            "--leader-election=false --listen=127.0.0.1:{port} --stuck-seconds={}",
+            "--leader-election=false --listen=127.0.0.1:{port} --watch-namespace={namespace} --stuck-seconds={}",
             stuck.as_secs()
         );
         Ok((Self::start_with(folder, gateway, &[], &arguments)?, port))
