@@ -85,6 +85,33 @@ fn of_repositories(server: &str) -> Vec<Mistake> {
                 "create it",
             ],
         ),
+        mistake(
+            of(
+                "no-hook",
+                json!({"webhook": {"secretRef": {"name": "no-hook"}}}),
+            ),
+            "SecretNotFound",
+            &[
+                "spec.webhook.secretRef.name",
+                "no Secret \"no-hook\"",
+                "create it",
+            ],
+        ),
+        with_secret(
+            mistake(
+                of(
+                    "short-hook",
+                    json!({"webhook": {"secretRef": {"name": "short-hook"}}}),
+                ),
+                "InvalidSecret",
+                &[
+                    "key secret is no line of text of 16 bytes or more",
+                    "write a longer one",
+                ],
+            ),
+            "short-hook",
+            &[("secret", "hunter2")],
+        ),
         with_secret(
             mistake(
                 secured("empty-secret"),
@@ -323,7 +350,7 @@ fn of_brokers() -> Vec<Mistake> {
         object["metadata"]["name"] = name.into();
         object
     };
-    vec![
+    let mut all = vec![
         mistake(
             named(
                 "b-image",
@@ -358,6 +385,55 @@ fn of_brokers() -> Vec<Mistake> {
                 "Insufficient memory",
                 "ask for less in spec.resources",
             ],
+        ),
+    ];
+    all.extend(of_names_and_administrators(&named));
+    all
+}
+
+fn of_names_and_administrators(named: &dyn Fn(&str, Value) -> Value) -> Vec<Mistake> {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "b-service"}, "spec": {"ports": [{"port": 80}]},
+    });
+    let administered = |name: &str| {
+        named(
+            name,
+            json!({"administrator": {"secretRef": {"name": name}}}),
+        )
+    };
+    vec![
+        Mistake {
+            also: vec![service],
+            ..mistake(
+                named("b-service", json!({})),
+                "Conflict",
+                &[
+                    "there is a Service \"b-service\"",
+                    "is left alone",
+                    "give the PackageBroker another name",
+                ],
+            )
+        },
+        mistake(
+            administered("b-nobody"),
+            "SecretNotFound",
+            &[
+                "spec.administrator.secretRef.name",
+                "no Secret \"b-nobody\"",
+                "create it",
+            ],
+        ),
+        with_secret(
+            mistake(
+                administered("b-short"),
+                "InvalidSecret",
+                &[
+                    "key password is no line of text of 12 to 256 bytes",
+                    "write a longer one",
+                ],
+            ),
+            "b-short",
+            &[("username", "admin"), ("password", "hunter2")],
         ),
     ]
 }

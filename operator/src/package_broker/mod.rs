@@ -12,6 +12,7 @@ pub(crate) mod servers;
 pub(crate) mod settled;
 mod status;
 mod surroundings;
+mod taken;
 mod unreadable;
 mod validate;
 
@@ -37,7 +38,8 @@ pub(crate) async fn reconcile(
     }
     let began = Instant::now();
     let brought = bring(&broker, &context).await;
-    context.pace.note(&key, began.elapsed());
+    let objects = context.repositories.len() + context.tokens.len();
+    context.pace.note(&key, began.elapsed(), objects);
     match brought {
         Ok(action) => Ok(action),
         Err(error) => status::failed(&broker, error, &context).await,
@@ -61,6 +63,10 @@ async fn bring(broker: &PackageBroker, context: &Context) -> Result<Action, Reco
     };
     let administrator = build::administrator::complete(broker, &mut valid)?;
     let objects = build::build(broker, &valid, &context.images)?;
+    let taken = taken::of(broker, &objects, context).await?;
+    if !taken.is_empty() {
+        return status::refused(broker, &taken, context).await;
+    }
     if let Some(secret) = &administrator {
         apply::keep(secret, context).await?;
         reach("broker.administrator-made");

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// With fewer objects in all, every broker is looked at as often as may be: what takes long then is not the looking.
+const MANY: usize = 1_000;
 /// Looks that take less are as frequent as may be.
 const CHEAP: Duration = Duration::from_millis(100);
 /// Between two looks, in looks: no more than a third of a core goes into one broker.
@@ -32,9 +34,9 @@ impl Pace {
         Some(left)
     }
 
-    /// Notes how long a look took that has ended now.
-    pub(super) fn note(&self, key: &(String, String), took: Duration) {
-        if took < CHEAP {
+    /// Notes how long a look took that has ended now, where there are so many objects that belong to brokers.
+    pub(super) fn note(&self, key: &(String, String), took: Duration, objects: usize) {
+        if took < CHEAP || objects < MANY {
             return;
         }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,18 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_long_looks_have_a_pause_after_them() {
+    fn only_long_looks_among_very_many_objects_have_a_pause_after_them() {
         let (pace, key) = (Pace::default(), ("team".to_owned(), "main".to_owned()));
         assert_eq!(pace.left(&key), None);
-        pace.note(&key, Duration::from_millis(99));
+        pace.note(&key, Duration::from_millis(99), MANY);
+        pace.note(&key, Duration::from_secs(9), MANY - 1);
         assert_eq!(pace.left(&key), None);
-        pace.note(&key, Duration::from_secs(1));
+        pace.note(&key, Duration::from_secs(1), MANY);
         let left = pace.left(&key).unwrap();
         assert!(
             left > Duration::from_secs(1) && left <= Duration::from_secs(2),
             "{left:?}"
         );
-        pace.note(&key, Duration::from_mins(1));
+        pace.note(&key, Duration::from_mins(1), MANY);
         assert!(pace.left(&key).unwrap() <= LONGEST);
     }
 }

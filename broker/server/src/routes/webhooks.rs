@@ -30,8 +30,6 @@ use super::{
 
 /// The size of a call, in bytes: GitHub sends at most as much.
 const MAX_BODY: usize = 25 << 20;
-/// The longest name of a repository in a path, in bytes.
-const MAX_NAME: usize = 63;
 
 /// Headers with a signature in hexadecimal digits, after `sha256=` in the first two.
 const SIGNATURES: [HeaderName; 4] = [
@@ -62,8 +60,7 @@ pub(super) async fn receive(
     repository: &str,
     access: &mut Access,
 ) -> Result<Response, Problem> {
-    let name = decoded(repository)?;
-    let name = RepositoryName::new(name.get(..MAX_NAME).unwrap_or(&name));
+    let name = RepositoryName::new(decoded(repository)?.as_ref());
     let secret = secret_of(app, &name).await;
     let is_proven = match proof(headers) {
         Some(Proof::Text(text)) => {
