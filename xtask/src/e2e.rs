@@ -59,7 +59,7 @@ pub(crate) fn e2e(options: &Options) -> Result<()> {
         }
         None => (Cluster::ours(options.keep)?, &SUITES[..]),
     };
-    let mut arguments = vec!["test", "--package", "package-broker-e2e"];
+    let mut arguments = vec!["test", "--no-fail-fast", "--package", "package-broker-e2e"];
     arguments.extend(suites.iter().flat_map(|suite| ["--test", suite]));
     arguments.push("--");
     arguments.extend(options.arguments.iter().map(String::as_str));
