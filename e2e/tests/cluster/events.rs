@@ -91,9 +91,9 @@ fn what_comes_back_is_counted_in_one_event() {
     team.wait_ready(&["packagebroker/main", "accesstoken/ci"])
         .unwrap();
     for _ in 0..3 {
-        for (suspend, status) in [(true, "False"), (false, "True")] {
-            team.apply(&[with(token("ci"), &json!({"suspend": suspend}))])
-                .unwrap();
+        let over = json!({"expiresAt": "2026-01-01T00:00:00Z"});
+        for (spec, status) in [(over, "False"), (json!({}), "True")] {
+            team.apply(&[with(token("ci"), &spec)]).unwrap();
             Team::wait_for("what is said of it", || {
                 let token = team.get("accesstoken", "ci")?;
                 let is_seen =
@@ -104,7 +104,7 @@ fn what_comes_back_is_counted_in_one_event() {
         }
     }
     team.wait_ready(&["accesstoken/ci"]).unwrap();
-    for (reason, count) in [("Suspended", 3), ("Succeeded", 4)] {
+    for (reason, count) in [("Expired", 3), ("Succeeded", 4)] {
         Team::wait_for(reason, || {
             let event = told(&events, ("AccessToken", "ci", reason));
             Ok((times(&event) == count).then_some(()))
@@ -115,6 +115,7 @@ fn what_comes_back_is_counted_in_one_event() {
         ("PackageBroker", "main", "Succeeded"),
         ("PackageBroker", "main", "PodsNotReady"),
         ("AccessToken", "ci", "Succeeded"),
+        ("AccessToken", "ci", "Expired"),
     ];
     each_is_told_once(&events, &said);
 }
