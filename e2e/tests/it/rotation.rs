@@ -53,7 +53,7 @@ fn a_token_is_replaced_while_it_runs_and_both_are_valid_for_a_while() {
     let rotation = json!({"rotation": {"interval": "1h", "overlap": "10m"}});
     let mut registry = Registry::start(&with(&rotation));
     let first = token(&registry);
-    as_old_as(&mut registry, Duration::from_secs(3_598));
+    as_old_as(&mut registry, Duration::from_secs(3_590));
     assert_eq!(
         (token(&registry), status(&registry, &first)),
         (first.clone(), 200)
@@ -104,7 +104,7 @@ fn a_token_ends_when_it_is_too_old_and_is_made_anew_if_somebody_asks() {
     let mut registry = Registry::start(&with(&json!({"ttl": "1h"})));
     let first = token(&registry);
     assert_eq!(status(&registry, &first), 200);
-    as_old_as(&mut registry, Duration::from_secs(3_598));
+    as_old_as(&mut registry, Duration::from_secs(3_590));
     eventually("its end", || {
         (status(&registry, &first) == 401).then_some(())
     });
