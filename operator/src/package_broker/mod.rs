@@ -37,7 +37,8 @@ pub(crate) async fn reconcile(
         return Ok(Action::requeue(left));
     }
     let began = Instant::now();
-    let brought = bring(&broker, &context).await;
+    // On the heap: it holds all that a broker is made of.
+    let brought = Box::pin(bring(&broker, &context)).await;
     let objects = context.repositories.len() + context.tokens.len();
     context.pace.note(&key, began.elapsed(), objects);
     match brought {
