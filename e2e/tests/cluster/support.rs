@@ -488,7 +488,8 @@ pub(crate) fn is_operator(event: &Value) -> bool {
 /// Whether an entry of the audit log is of the operator in a namespace.
 pub(crate) fn is_of(event: &Value, namespace: &str) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
-    user == format!("system:serviceaccount:{namespace}:operator-package-broker-operator")
+    user.starts_with(&format!("system:serviceaccount:{namespace}:"))
+        && user.ends_with("-package-broker-operator")
 }
 
 /// A git server that pods reach.
