@@ -1,19 +1,17 @@
 //! Tokens whose Secrets were made just now: nothing is said of them for a moment, as their broker will take them in that time.
 //! With thousands of tokens at once, a status that is about to change is half of all writes.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use kube::{Resource, ResourceExt};
 use package_broker_core::domain::token::TokenHash;
 use package_broker_crds::AccessToken;
 
+use super::key;
 use crate::{
     context::Context,
     member::{home, local_name},
+    runtime::remembered::Remembered,
 };
 
 /// How long.
@@ -32,7 +30,7 @@ struct Held {
 
 /// All of them, by namespace and name.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<HashMap<(String, String), Held>>);
+pub(crate) struct Holds(Remembered<(String, String), Held, MOST>);
 
 impl Holds {
     /// Holds a token whose Secret was written just now, if nothing was said of this state of it yet. Returns for how long.
@@ -48,24 +46,19 @@ impl Holds {
             fingerprint: hash.fingerprint(),
             until: Instant::now() + HOLD,
         };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(key(token), held);
+        self.0.note(key(token), held);
         Some(HOLD)
     }
 
     /// For how long a token is held yet; nothing from the moment that its broker takes it.
     pub(super) fn left(&self, token: &AccessToken, context: &Context) -> Option<Duration> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = all.get(&key(token))?;
+        let held = self.0.get(&key(token))?;
         let left = held.until.saturating_duration_since(Instant::now());
         let is_same = held.uid == token.uid() && held.generation == token.meta().generation;
         if is_same && !left.is_zero() && !is_taken(token, &held.fingerprint, context) {
             return Some(left);
         }
-        all.remove(&key(token));
+        self.0.forget(&key(token));
         None
     }
 }
@@ -77,8 +70,4 @@ fn is_taken(token: &AccessToken, fingerprint: &str, context: &Context) -> bool {
     };
     live.token(&local_name(token))
         .is_some_and(|taken| taken.fingerprint == fingerprint)
-}
-
-fn key(token: &AccessToken) -> (String, String) {
-    (token.namespace().unwrap_or_default(), token.name_any())
 }

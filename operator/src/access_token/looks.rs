@@ -1,15 +1,10 @@
 //! What was found in the Secrets of tokens, so that a broker with many of them reads each once. No token is among it.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use package_broker_crds::AccessToken;
 
-use super::{Taken, secret_of};
-use crate::{context::Context, refusal::Refusal};
+use super::{Taken, key, secret_of};
+use crate::{context::Context, refusal::Refusal, runtime::remembered::Remembered};
 
 /// Tokens that are remembered, at most; when there are so many, their Secrets are read again.
 const MOST: usize = 100_000;
@@ -45,33 +40,21 @@ type Judged = Result<Taken, Refusal>;
 
 /// The last look at each token, by namespace and name.
 #[derive(Debug, Default)]
-pub(crate) struct Looks(Mutex<HashMap<(String, String), (Look, Judged)>>);
+pub(crate) struct Looks(Remembered<(String, String), (Look, Judged), MOST>);
 
 impl Looks {
     /// What a look found, if it is still the same that there is to look at.
     pub(super) fn known(&self, token: &AccessToken, look: Option<&Look>) -> Option<Judged> {
-        let looks = self.lock();
+        let looks = self.0.all();
         let (known, judged) = looks.get(&key(token))?;
         (Some(known) == look).then(|| judged.clone())
     }
 
     /// Remembers it.
     pub(super) fn note(&self, token: &AccessToken, look: Option<Look>, judged: Judged) {
-        let mut looks = self.lock();
-        if looks.len() >= MOST {
-            looks.clear();
-        }
         match look {
-            Some(look) => looks.insert(key(token), (look, judged)),
-            None => looks.remove(&key(token)),
-        };
+            Some(look) => self.0.note(key(token), (look, judged)),
+            None => self.0.forget(&key(token)),
+        }
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), (Look, Judged)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn key(token: &AccessToken) -> (String, String) {
-    (token.namespace().unwrap_or_default(), token.name_any())
 }

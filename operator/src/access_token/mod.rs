@@ -19,7 +19,7 @@ mod verdict;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::{Resource, runtime::controller::Action};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
 use package_broker_core::domain::token::TokenHash;
 use package_broker_crds::{AccessToken, PackageBroker};
 use secrecy::SecretString;
@@ -115,6 +115,11 @@ pub(crate) async fn judge(
     // What was read may be newer than what was seen: then the next look finds another version, and reads it again.
     context.looks.note(token, look, judged.clone());
     Ok(judged)
+}
+
+/// Namespace and name, which things are remembered by.
+fn key(token: &AccessToken) -> (String, String) {
+    (token.namespace().unwrap_or_default(), token.name_any())
 }
 
 /// The name of the Secret that a token is, or will be, in.

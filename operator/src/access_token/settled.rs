@@ -1,21 +1,18 @@
 //! Tokens of which there is nothing new to say: their Secrets are not read again. Most of what reaches a token is word of what
 //! was written for it.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, runtime::controller::Action};
 use package_broker_crds::{AccessToken, AccessTokenStatus};
 
-use super::looks::Look;
+use super::{key, looks::Look};
 use crate::{
     context::Context,
     database::digest,
     member::{home, local_name},
+    runtime::remembered::Remembered,
 };
 
 /// Tokens that are remembered, at most; when there are so many, all are looked at once more.
@@ -30,13 +27,12 @@ struct Settled {
 
 /// The last look at each token, by namespace and name.
 #[derive(Debug, Default)]
-pub(crate) struct Settlements(Mutex<HashMap<(String, String), Settled>>);
+pub(crate) struct Settlements(Remembered<(String, String), Settled, MOST>);
 
 impl Settlements {
     /// When to look again, if a look now would find nothing new.
     pub(super) fn stands(&self, token: &AccessToken, inputs: &[u8; 32]) -> Option<Action> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.get(&key(token))?;
+        let known = self.0.get(&key(token))?;
         if known.inputs != *inputs {
             return None;
         }
@@ -51,16 +47,8 @@ impl Settlements {
     pub(super) fn note(&self, token: &AccessToken, inputs: [u8; 32], next: Option<Duration>) {
         let now = Timestamp::now();
         let next = next.map(|next| now.checked_add(next).unwrap_or(Timestamp::MAX));
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(key(token), Settled { inputs, next });
+        self.0.note(key(token), Settled { inputs, next });
     }
-}
-
-fn key(token: &AccessToken) -> (String, String) {
-    (token.namespace().unwrap_or_default(), token.name_any())
 }
 
 /// A digest of all that is looked at besides the status: which state of each there is. Taken before anything is read, so

@@ -1,10 +1,6 @@
 //! The Job that brings a database up to the release that is to run, before that runs.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -22,6 +18,7 @@ use crate::{
     runtime::{
         failpoint::reach,
         jobs::{self, Progress},
+        remembered::Remembered,
     },
 };
 
@@ -34,7 +31,7 @@ const MOST: usize = 10_000;
 
 /// How often each Job was made again, by namespace and name.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<(String, String), u32>>);
+pub(crate) struct Attempts(Remembered<(String, String), u32, MOST>);
 
 /// How it stands with the database's tables.
 #[derive(Debug)]
@@ -151,10 +148,7 @@ async fn remove_others(job: &Job, context: &Context) -> Result<(), ReconcileErro
 impl Attempts {
     /// Whether a Job that failed has waited long enough; if so, this counts as the next attempt.
     fn is_due(&self, job: &Job) -> bool {
-        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if attempts.len() >= MOST {
-            attempts.clear();
-        }
+        let mut attempts = self.0.with_room();
         let count = attempts.entry(key(job)).or_default();
         let since = jobs::ended_at(job).map(|end| Timestamp::now().duration_since(end));
         let since = since.and_then(|since| Duration::try_from(since).ok());
@@ -164,8 +158,7 @@ impl Attempts {
     }
 
     fn forget(&self, job: &Job) {
-        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.remove(&key(job));
+        self.0.forget(&key(job));
     }
 }
 

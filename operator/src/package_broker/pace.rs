@@ -1,11 +1,9 @@
 //! How often a broker with very many members is looked at: while these come one by one, each look takes long, and finds but
 //! a few more.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use crate::runtime::remembered::Remembered;
 
 /// With fewer objects in all, every broker is looked at as often as may be: what takes long then is not the looking.
 const MANY: usize = 1_000;
@@ -20,15 +18,14 @@ const MOST: usize = 10_000;
 
 /// When each broker may be looked at again, by namespace and name.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<HashMap<(String, String), Instant>>);
+pub(crate) struct Pace(Remembered<(String, String), Instant, MOST>);
 
 impl Pace {
     /// How long to wait with the next look.
     pub(super) fn left(&self, key: &(String, String)) -> Option<Duration> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = all.get(key)?.saturating_duration_since(Instant::now());
+        let left = self.0.get(key)?.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            all.remove(key);
+            self.0.forget(key);
             return None;
         }
         Some(left)
@@ -39,12 +36,8 @@ impl Pace {
         if took < CHEAP || objects < MANY {
             return;
         }
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.clear();
-        }
         let pause = took.saturating_mul(PAUSE).min(LONGEST);
-        all.insert(key.clone(), Instant::now() + pause);
+        self.0.note(key.clone(), Instant::now() + pause);
     }
 }
 

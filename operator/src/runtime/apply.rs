@@ -1,10 +1,6 @@
 //! Writes to the API server: server-side apply, and only of what is not so already.
 
-use std::{
-    collections::HashMap,
-    fmt::Debug,
-    sync::{Mutex, PoisonError},
-};
+use std::fmt::Debug;
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
@@ -13,6 +9,8 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+
+use super::remembered::Remembered;
 
 /// Who owns the fields that the operator sets.
 pub(crate) const MANAGER: &str = "package-broker-operator";
@@ -24,7 +22,7 @@ const MOST: usize = 50_000;
 /// Applies objects, and remembers what they looked like.
 pub(crate) struct Applier {
     client: Client,
-    applied: Mutex<HashMap<String, Applied>>,
+    applied: Remembered<String, Applied, MOST>,
 }
 
 /// What was applied last, and which version of the object that made.
@@ -38,7 +36,7 @@ impl Applier {
     pub(crate) fn new(client: Client) -> Self {
         Self {
             client,
-            applied: Mutex::default(),
+            applied: Remembered::default(),
         }
     }
 
@@ -86,7 +84,7 @@ impl Applier {
         let text = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
         let digest = Sha256::digest(&text).into();
         if present.is_some()
-            && self.known(&key)
+            && self.applied.get(&key)
                 == Some(Applied {
                     digest,
                     version: present,
@@ -98,16 +96,7 @@ impl Applier {
         let params = PatchParams::apply(MANAGER).force();
         let made = api.patch(&name, &params, &Patch::Apply(object)).await?;
         let version = version(made.meta());
-        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        if applied.len() >= MOST {
-            applied.clear();
-        }
-        applied.insert(key, Applied { digest, version });
+        self.applied.note(key, Applied { digest, version });
         Ok(Some(made))
-    }
-
-    fn known(&self, key: &str) -> Option<Applied> {
-        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        applied.get(key).cloned()
     }
 }

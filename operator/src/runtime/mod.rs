@@ -11,6 +11,7 @@ pub(crate) mod leader;
 pub(crate) mod live;
 pub(crate) mod once;
 pub(crate) mod optional;
+pub(crate) mod remembered;
 pub(crate) mod requeue;
 pub(crate) mod secrets;
 pub(crate) mod status;

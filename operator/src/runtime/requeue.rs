@@ -1,12 +1,10 @@
 //! When an object is looked at again that is not as it should be.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use kube::{runtime::controller::Action, runtime::reflector::Lookup};
+
+use super::remembered::Remembered;
 
 /// The first wait after a failure; it doubles with each further one.
 const FIRST: Duration = Duration::from_secs(1);
@@ -23,7 +21,7 @@ const MOST: usize = 50_000;
 /// Failures in a row, by object.
 #[derive(Debug, Default)]
 pub(crate) struct Backoffs {
-    failures: Mutex<HashMap<String, u32>>,
+    failures: Remembered<String, u32, MOST>,
 }
 
 impl Backoffs {
@@ -47,10 +45,7 @@ impl Backoffs {
 
     /// How long to wait after one more failure.
     fn next<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= MOST {
-            failures.clear();
-        }
+        let mut failures = self.failures.with_room();
         let count = failures.entry(key(work, object)).or_default();
         *count += 1;
         jittered(wait(*count))
@@ -76,13 +71,11 @@ impl Backoffs {
 
     /// After a success of one of several works on objects of a kind.
     pub(crate) fn succeeded_at<K: Lookup<DynamicType = ()>>(&self, work: &str, object: &K) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&key(work, object));
+        self.failures.forget(&key(work, object));
     }
 
     fn forget<K: Lookup<DynamicType = ()>>(&self, object: &K) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&key(&K::kind(&()), object));
+        self.failures.forget(&key(&K::kind(&()), object));
     }
 }
 
@@ -115,12 +108,7 @@ mod tests {
     use super::*;
 
     fn failures<K: Lookup<DynamicType = ()>>(backoffs: &Backoffs, object: &K) -> Option<u32> {
-        backoffs
-            .failures
-            .lock()
-            .unwrap()
-            .get(&key(&K::kind(&()), object))
-            .copied()
+        backoffs.failures.get(&key(&K::kind(&()), object))
     }
 
     #[test]

@@ -1,21 +1,20 @@
 //! The statuses that were written last. A watch tells of a write only some time after it: until then, what is known of an
 //! object is older than what was said of it, and the times of its conditions would be set anew.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use kube::{Resource, core::object::HasStatus};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+
+use super::remembered::Remembered;
 
 /// Objects that are remembered, at most; when there are so many, all are forgotten, and what was seen counts.
 const MOST: usize = 50_000;
 
 /// The last status of each object that is newer than what the watch has told, by the object's uid.
 #[derive(Debug, Default)]
-pub(crate) struct Written(Mutex<HashMap<String, Status>>);
+pub(crate) struct Written(Remembered<String, Status, MOST>);
 
 /// A status, and the version of the object that it was written over.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ impl Written {
         let Some(uid) = &object.meta().uid else {
             return object;
         };
-        let mut all = self.lock();
+        let mut all = self.0.all();
         let Some(known) = all.get(uid) else {
             return object;
         };
@@ -57,16 +56,8 @@ impl Written {
         let (Some(uid), Ok(status)) = (&metadata.uid, serde_json::to_value(status)) else {
             return;
         };
-        let mut all = self.lock();
-        if all.len() >= MOST {
-            all.clear();
-        }
         let over = metadata.resource_version.clone();
-        all.insert(uid.clone(), Status { over, status });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Status>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.note(uid.clone(), Status { over, status });
     }
 }
 

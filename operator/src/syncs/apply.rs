@@ -5,7 +5,7 @@ use std::time::Instant;
 use kube::ResourceExt;
 use package_broker_crds::PackageBroker;
 
-use super::{MOST, dereference::Found, job, plan::Plan};
+use super::{dereference::Found, job, plan::Plan};
 use crate::{
     context::Context,
     error::ReconcileError,
@@ -43,11 +43,7 @@ pub(super) async fn apply(
         let job = job::build(broker, &image, &servers, start);
         let key = (job.namespace().unwrap_or_default(), job.name_any());
         if jobs::create(&context.client, &job).await? {
-            let mut unseen = context.syncs.unseen();
-            if unseen.len() >= MOST {
-                unseen.clear();
-            }
-            unseen.insert(key, Instant::now());
+            context.syncs.unseen.note(key, Instant::now());
         }
         reach("syncs.begun");
     }

@@ -8,7 +8,7 @@ use package_broker_core::ports::database::SyncRequest;
 use package_broker_crds::{PackageBroker, Repository};
 
 use super::{
-    LOST_AFTER, MOST,
+    LOST_AFTER,
     past::{Past, RECORDED, REPOSITORY, Report},
 };
 use crate::{
@@ -109,7 +109,7 @@ fn jobs_of((namespace, name): &(String, String), context: &Context) -> Vec<Arc<J
 
 /// How many of them run, with those that were made and are not seen yet.
 fn running(key: &(String, String), jobs: &[Arc<Job>], context: &Context) -> usize {
-    let mut unseen = context.syncs.unseen();
+    let mut unseen = context.syncs.unseen.all();
     unseen.retain(|(namespace, name), since| {
         let is_seen = namespace == &key.0 && jobs.iter().any(|job| &job.name_any() == name);
         !is_seen && since.elapsed() < LOST_AFTER
@@ -162,16 +162,11 @@ fn sort(mut jobs: Vec<Arc<Job>>, superseded: &mut Vec<Arc<Job>>) -> HashMap<Stri
 /// A sync that has ended, with what its pod said.
 async fn past(job: &Job, context: &Context) -> Result<Past, ReconcileError> {
     let uid = job.uid().unwrap_or_default();
-    let known = context.syncs.reports().get(&uid).cloned();
-    if let Some(report) = known {
+    if let Some(report) = context.syncs.reports.get(&uid) {
         return Ok(Past::of_job(job, report));
     }
     let said = jobs::said(&context.client, job).await?;
     let report = Arc::new(Report::of(job, said.as_deref()));
-    let mut reports = context.syncs.reports();
-    if reports.len() >= MOST {
-        reports.clear();
-    }
-    reports.insert(uid, Arc::clone(&report));
+    context.syncs.reports.note(uid, Arc::clone(&report));
     Ok(Past::of_job(job, report))
 }

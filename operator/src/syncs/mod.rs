@@ -13,8 +13,7 @@ mod plan;
 mod tests;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,7 +25,7 @@ use self::past::Report;
 use crate::{
     context::Context,
     error::ReconcileError,
-    runtime::{failpoint::reach, live::named},
+    runtime::{failpoint::reach, live::named, remembered::Remembered},
 };
 
 /// What this work on brokers is called.
@@ -42,19 +41,9 @@ const SHORTEST: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
     /// What pods said at their end, by the uid of their Job. They say it once.
-    reports: Mutex<HashMap<String, Arc<Report>>>,
+    reports: Remembered<String, Arc<Report>, MOST>,
     /// Jobs that were made and not seen yet, by namespace and name, and since when.
-    unseen: Mutex<HashMap<(String, String), Instant>>,
-}
-
-impl Syncs {
-    fn reports(&self) -> MutexGuard<'_, HashMap<String, Arc<Report>>> {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unseen(&self) -> MutexGuard<'_, HashMap<(String, String), Instant>> {
-        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    unseen: Remembered<(String, String), Instant, MOST>,
 }
 
 /// Starts what is due, and says how it stands with each repository.
