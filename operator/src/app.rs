@@ -1,7 +1,6 @@
 //! The operator put together: watches, controllers, probes.
 
 use std::{
-    fmt::Debug,
     future::{Future, pending},
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use futures::{StreamExt, stream};
 use kube::{
-    Client, Resource, ResourceExt,
+    Client, ResourceExt,
     runtime::{
         Controller,
         controller::{self, Action},
@@ -18,7 +17,6 @@ use kube::{
     },
 };
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
-use serde::de::DeserializeOwned;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
@@ -38,7 +36,7 @@ use crate::{
         health::Health,
         leader::{Candidate, Place, Timing},
         live::Answers,
-        watches::{Trigger, Wanted},
+        watches::{Trigger, Wanted, Watchable},
     },
     syncs,
     triggers::{Triggers, Watches},
@@ -313,14 +311,7 @@ fn control<K, F>(
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
 ) -> impl Future<Output = ()> + Send + 'static
 where
-    K: Resource<DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + Unpin
-        + 'static,
+    K: Watchable + Unpin,
     F: Future<Output = Result<Action, ReconcileError>> + Send + 'static,
 {
     // Whatever watches tell comes through `wanted`: an error of theirs never gets here.

@@ -3,10 +3,7 @@
 mod referrers;
 mod surroundings;
 
-use std::{
-    fmt::Debug,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -26,7 +23,6 @@ use kube::{
     },
 };
 use package_broker_crds::{AccessToken, PackageBroker, Repository};
-use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use self::referrers::{Referrer, Referrers};
@@ -43,7 +39,7 @@ use crate::{
     runtime::{
         guard::Unreadable,
         health::Health,
-        watches::{Trigger, watch, watch_guarded},
+        watches::{Trigger, Watchable, watch, watch_guarded},
     },
 };
 
@@ -78,13 +74,7 @@ impl<'a> Watches<'a> {
         seen: impl Fn(&K) + Send + 'static,
     ) -> Store<K>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
+        K: Watchable + Resource<Scope = NamespaceResourceScope>,
     {
         self.start_slim(kind, config, |_| {}, seen)
     }
@@ -98,13 +88,7 @@ impl<'a> Watches<'a> {
         seen: impl Fn(&K) + Send + 'static,
     ) -> Store<K>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
+        K: Watchable + Resource<Scope = NamespaceResourceScope>,
     {
         let progress = self.health.watch(kind);
         watch(self.tasks, (self.api(), config), progress, slim, seen)
@@ -118,13 +102,7 @@ impl<'a> Watches<'a> {
         seen: impl Fn(&K) + Send + 'static,
     ) -> Store<K>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
+        K: Watchable + Resource<Scope = NamespaceResourceScope>,
     {
         let progress = self.health.watch(kind);
         let all = (self.api(), watcher::Config::default());

@@ -1,6 +1,6 @@
 //! Makes what stands around the pods be as the spec says: what it asks for is there, and of the rest nothing that is ours.
 
-use std::{fmt::Debug, sync::Arc};
+use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     error::ReconcileError,
     runtime::{conditions::Verdict, failpoint::reach, status::is_not_found},
-    surroundings::{of, shape},
+    surroundings::{Seen, of, shape},
 };
 
 /// What is not as the spec says.
@@ -52,34 +52,22 @@ pub(super) async fn apply(
     let seen = &context.children.surroundings;
     let by = Settling { broker, context };
     let mut verdicts = vec![
-        by.settle(
-            "broker.policy-settled",
-            policy.as_ref(),
-            of(&seen.policies, broker),
-        )
-        .await?,
-        by.settle(
-            "broker.budget-settled",
-            budget.as_ref(),
-            of(&seen.budgets, broker),
-        )
-        .await?,
+        by.settle("broker.policy-settled", policy.as_ref(), &seen.policies)
+            .await?,
+        by.settle("broker.budget-settled", budget.as_ref(), &seen.budgets)
+            .await?,
         by.settle(
             "broker.autoscaler-settled",
             autoscaler.as_ref(),
-            of(&seen.autoscalers, broker),
+            &seen.autoscalers,
         )
         .await?,
-        by.settle(
-            "broker.ingress-settled",
-            ingress.as_ref(),
-            of(&seen.ingresses, broker),
-        )
-        .await?,
+        by.settle("broker.ingress-settled", ingress.as_ref(), &seen.ingresses)
+            .await?,
     ];
     match (seen.routes.store(), route) {
         (Some(seen), _) => verdicts.push(
-            by.settle("broker.route-settled", route.as_ref(), of(&seen, broker))
+            by.settle("broker.route-settled", route.as_ref(), &seen)
                 .await?,
         ),
         (None, Some(_)) => verdicts.push(Some(missing(NO_ROUTE))),
@@ -88,12 +76,8 @@ pub(super) async fn apply(
     let mut note = None;
     match (seen.monitors.store(), monitor) {
         (Some(seen), _) => verdicts.push(
-            by.settle(
-                "broker.monitor-settled",
-                monitor.as_ref(),
-                of(&seen, broker),
-            )
-            .await?,
+            by.settle("broker.monitor-settled", monitor.as_ref(), &seen)
+                .await?,
         ),
         (None, Some(_)) => note = Some(NO_MONITOR),
         (None, None) => {}
@@ -120,7 +104,7 @@ impl Settling<'_> {
         &self,
         place: &'static str,
         wanted: Option<&K>,
-        seen: Option<Arc<PartialObjectMeta<K>>>,
+        seen: &Seen<K>,
     ) -> Result<Option<Verdict>, ReconcileError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -129,7 +113,7 @@ impl Settling<'_> {
             + Serialize
             + DeserializeOwned,
     {
-        let seen = seen.filter(|seen| self.is_ours(seen));
+        let seen = of(seen, self.broker).filter(|seen| self.is_ours(seen));
         let applier = &self.context.applier;
         match (wanted, seen) {
             (None, None) => Ok(None),

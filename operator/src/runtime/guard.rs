@@ -3,10 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::watches::{Watchable, begun};
 use futures::{Stream, StreamExt};
 use kube::{
     Api, Resource, ResourceExt,
@@ -17,9 +17,6 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use serde::de::DeserializeOwned;
-
-use super::watches::begun;
 
 /// Namespace and name of an object.
 pub(crate) type Key = (String, String);
@@ -56,7 +53,7 @@ pub(crate) fn guarded<K>(
     told: impl Fn() + Send + 'static,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watchable,
 {
     let mut guard = Guard {
         unreadable,

@@ -1,18 +1,17 @@
 //! Watches of kinds that a cluster may not have: they begin when the kind is there.
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
     runtime::{WatchStreamExt, reflector::Store, watcher},
 };
-use serde::de::DeserializeOwned;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     health::Health,
-    watches::{begun, prepare},
+    watches::{Watchable, begun, prepare},
 };
 
 /// Between two looks for a kind that was not there. Whoever installs it waits for this long at most.
@@ -68,13 +67,7 @@ pub(crate) fn watch_if_there<K>(
     seen: impl Fn(&K) + Send + 'static,
 ) -> Optional<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+    K: Watchable + Resource<Scope = NamespaceResourceScope>,
 {
     let (sender, receiver) = watch::channel(Known::Nothing);
     tasks.spawn(async move {

@@ -86,6 +86,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A kind that can be watched and kept.
+pub(crate) trait Watchable:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
+
+impl<K> Watchable for K where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
+
 /// Watches all objects that an API shows: keeps them in a store, without what `slim` takes away, and tells `seen` of each
 /// that came, changed or went.
 pub(crate) fn watch<K>(
@@ -96,7 +107,7 @@ pub(crate) fn watch<K>(
     seen: impl Fn(&K) + Send + 'static,
 ) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watchable,
 {
     let events = |_| begun(watcher(api, config)).default_backoff();
     let (store, watching) = prepare(events, progress, slim, seen);
@@ -113,7 +124,7 @@ pub(crate) fn watch_guarded<K>(
     seen: impl Fn(&K) + Send + 'static,
 ) -> Store<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watchable,
 {
     let events = |store| guarded((api, config), unreadable, store, others);
     let (store, watching) = prepare(events, progress, |_| {}, seen);
@@ -130,7 +141,7 @@ pub(super) fn prepare<K, E>(
 ) -> (Store<K>, impl Future<Output = ()> + Send + 'static)
 where
     E: Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watchable,
 {
     let (store, writer) = reflector::store();
     let events = events(store.clone())
