@@ -1,12 +1,17 @@
 //! `package-broker audit`: the audit log as JSON lines, also while processes are at work on it.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    pin::pin,
+};
 
 use clap::Parser;
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use package_broker_core::{
     domain::audit::{Action, Record, actor_named},
-    ports::audit::{AuditStore, Filter, Position},
+    ports::audit::{AuditStore, Filter},
+    services::audit::pages,
 };
 
 use super::state::StateArgs;
@@ -48,7 +53,7 @@ pub(super) fn main(args: Args) -> anyhow::Result<()> {
     };
     let printed = super::runtime()?.block_on(async {
         let log = args.state.open().await?;
-        print(&*log, &filter, &mut BufWriter::new(io::stdout().lock())).await
+        print(&*log, filter, &mut BufWriter::new(io::stdout().lock())).await
     });
     match printed {
         // Whoever reads has seen enough.
@@ -57,18 +62,14 @@ pub(super) fn main(args: Args) -> anyhow::Result<()> {
     }
 }
 
-async fn print(log: &dyn AuditStore, filter: &Filter, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut after: Option<Position> = None;
-    loop {
-        let page = log.read_records(filter, after, PAGE).await?;
-        for (_, record) in &page {
+async fn print(log: &dyn AuditStore, filter: Filter, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut pages = pin!(pages(log, filter, PAGE));
+    while let Some(page) = pages.try_next().await? {
+        for record in &page {
             print_line(record, out)?;
         }
-        match page.last() {
-            Some((position, _)) if page.len() >= PAGE as usize => after = Some(*position),
-            _ => return Ok(out.flush()?),
-        }
     }
+    Ok(out.flush()?)
 }
 
 fn print_line(record: &Record, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -4,19 +4,21 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
-    extract::Query,
     http::{HeaderMap, HeaderValue, Uri, header},
     response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::{Stream, stream};
+use futures::{Stream, TryStreamExt};
 use package_broker_core::{
     domain::audit::{Action, actor_named},
     ports::{
-        audit::{Filter, Position},
+        audit::Filter,
         database::{Database, DatabaseError},
     },
-    services::user::{Denied, User},
+    services::{
+        audit::pages,
+        user::{Denied, User},
+    },
 };
 use secrecy::SecretString;
 
@@ -25,14 +27,13 @@ use super::{
     audit::Access,
     auth,
     error::{JSON, Problem, beginning},
+    request::query_of,
     status,
 };
 use crate::times::time;
 
 /// Records that are in memory at once.
 const PAGE: u32 = 500;
-/// Name and password in an `Authorization` header, in bytes at most.
-const LONGEST_CREDENTIALS: usize = 1_024;
 const JSON_LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// What is asked for.
@@ -97,7 +98,7 @@ async fn authenticate(app: &App, client: IpAddr, headers: &HeaderMap) -> Result<
 /// Name and password of Basic credentials (RFC 7617).
 fn basic(value: &HeaderValue) -> Option<(String, SecretString)> {
     let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") || text.len() > LONGEST_CREDENTIALS {
+    if !scheme.eq_ignore_ascii_case("basic") || text.len() > auth::LONGEST_CREDENTIALS {
         return None;
     }
     let pair = String::from_utf8(STANDARD.decode(text.trim()).ok()?).ok()?;
@@ -121,8 +122,7 @@ fn fresh(body: Body, content_type: HeaderValue) -> Response {
 
 /// The records that a query asks for, in the words of `package-broker audit`.
 fn filter(uri: &Uri) -> Result<Filter, Problem> {
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|error| Problem::bad_request(beginning(&error.body_text())))?;
+    let pairs: Vec<(String, String)> = query_of(uri)?;
     let mut filter = Filter::default();
     for (key, value) in pairs {
         let wrong = |problem: &str| {
@@ -149,23 +149,14 @@ fn lines(
     log: Arc<dyn Database>,
     filter: Filter,
 ) -> impl Stream<Item = Result<Bytes, DatabaseError>> + Send {
-    /// After which record the next page begins; nothing when there is none.
-    type Next = Option<Option<Position>>;
-    let first: Next = Some(None);
-    stream::try_unfold((log, filter, first), async |(log, filter, next)| {
-        let Some(after) = next else { return Ok(None) };
-        let page = log.read_records(&filter, after, PAGE).await?;
+    pages(log, filter, PAGE).map_ok(|page| {
         let mut text = Vec::new();
-        for (_, record) in &page {
+        for record in &page {
             if serde_json::to_writer(&mut text, record).is_ok() {
                 text.push(b'\n');
             }
         }
-        let next: Next = page
-            .last()
-            .filter(|_| page.len() >= PAGE as usize)
-            .map(|(position, _)| Some(*position));
-        Ok(Some((Bytes::from(text), (log, filter, next))))
+        Bytes::from(text)
     })
 }
 

@@ -15,8 +15,8 @@ use package_broker_core::services::{
 
 use super::{App, error::Problem};
 
-/// User name and token in an `Authorization` header, in bytes at most. Tokens have 512.
-const LONGEST_CREDENTIALS: usize = 1_024;
+/// What follows the scheme in an `Authorization` header, in bytes at most. Tokens have 512, passwords 256.
+pub(super) const LONGEST_CREDENTIALS: usize = 1_024;
 /// Refused requests that are kept waiting at once. Beyond, those who guess get their answers at once: they must not
 /// take every connection there is.
 pub(super) const MAX_KEPT_WAITING: usize = 1_000;

@@ -15,6 +15,7 @@ mod health;
 mod limit;
 pub(crate) mod metrics;
 mod public;
+mod request;
 mod route;
 mod status;
 mod webhooks;

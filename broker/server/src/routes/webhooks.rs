@@ -10,8 +10,8 @@ use axum::{
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::Response,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use package_broker_core::{
     domain::{
         names::RepositoryName,
@@ -25,11 +25,15 @@ use super::{
     audit::Access,
     auth,
     error::{JSON, Problem},
+    request::Bound,
     route::decoded,
 };
 
-/// The size of a call, in bytes: GitHub sends at most as much.
-const MAX_BODY: usize = 25 << 20;
+/// GitHub sends at most as much.
+const BODY: Bound = Bound {
+    most: 25 << 20,
+    what: "a call",
+};
 
 /// Headers with a signature in hexadecimal digits, after `sha256=` in the first two.
 const SIGNATURES: [HeaderName; 4] = [
@@ -129,18 +133,9 @@ fn proof(headers: &HeaderMap) -> Option<Proof<'_>> {
 
 /// Signs a body while it comes in; it is not kept.
 async fn signature_of(body: Incoming, mut signature: Signature) -> Result<Signature, Problem> {
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    let mut body = Limited::new(body, MAX_BODY);
+    let mut body = BODY.of(body)?;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                too_large()
-            } else {
-                Problem::bad_request("the body ended early")
-            }
-        })?;
+        let frame = frame.map_err(|error| BODY.failed(error.as_ref()))?;
         if let Some(piece) = frame.data_ref() {
             signature.update(piece);
         }
@@ -152,11 +147,6 @@ fn refused() -> Problem {
     let warning = "there is no webhook of this name with this secret; compare the path with status.webhookPath of the \
                    Repository, and the secret at the host with the Secret that spec.webhook.secretRef names";
     Problem::new(StatusCode::FORBIDDEN, warning)
-}
-
-fn too_large() -> Problem {
-    let warning = format!("a call is at most {MAX_BODY} bytes long");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, warning)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -7,6 +7,7 @@
 
 mod changes;
 mod expiry;
+mod pages;
 mod tally;
 
 use std::{
@@ -21,8 +22,11 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 
-pub use self::tally::{MAX_STRANGERS, MAX_WAITING};
 use self::tally::{Noted, PARTS, Tally};
+pub use self::{
+    pages::pages,
+    tally::{MAX_STRANGERS, MAX_WAITING},
+};
 use crate::{
     domain::audit::{Action, Actor, Event, Record},
     ports::{

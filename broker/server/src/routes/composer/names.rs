@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::Query,
     http::{HeaderMap, HeaderValue, Uri, header},
     response::Response,
 };
 use package_broker_core::services::{token::Grant, view::Kind};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
         App,
         error::{JSON, Problem},
+        request::query_of,
     },
     view,
 };
@@ -76,12 +76,6 @@ pub(in super::super) async fn search(
             .search(&grant, &query.q, query.kind.as_deref())
     })
     .await
-}
-
-fn query_of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    Query::try_from_uri(uri)
-        .map(|Query(query)| query)
-        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))
 }
 
 fn bounded(parameter: &str, text: Option<&str>) -> Result<(), Problem> {

@@ -2,24 +2,27 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{StatusCode, header},
+    http::header,
     response::Response,
 };
-use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::{BodyExt, Collected};
+use hyper::body::Incoming;
 use package_broker_core::services::token::Grant;
 use serde::Deserialize;
 
 use super::super::{
     App,
     error::{JSON, Problem, beginning},
+    request::Bound,
 };
 
 /// Packages of one notification; a large project has some hundreds.
 const MAX_DOWNLOADS: usize = 10_000;
 
-/// The size of a notification, in bytes.
-const MAX_BODY: usize = 2 << 20;
+const BODY: Bound = Bound {
+    most: 2 << 20,
+    what: "a notification",
+};
 
 #[derive(Deserialize)]
 struct Batch {
@@ -67,21 +70,8 @@ pub(in super::super) async fn notify_batch(
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Problem> {
-    // What says itself that it is too large is not waited for.
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
-    }
-    let collected = Limited::new(body, MAX_BODY).collect().await;
-    collected.map(Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            too_large()
-        } else {
-            Problem::bad_request("the body ended early")
-        }
-    })
-}
-
-fn too_large() -> Problem {
-    let warning = format!("a notification is at most {MAX_BODY} bytes long");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, warning)
+    let collected = BODY.of(body)?.collect().await;
+    collected
+        .map(Collected::to_bytes)
+        .map_err(|error| BODY.failed(error.as_ref()))
 }
