@@ -9,6 +9,7 @@ pub mod archive;
 pub mod backing;
 pub mod broker;
 pub mod cache;
+pub mod certificates;
 pub mod cluster;
 pub mod composer;
 pub mod composer_repository;

@@ -203,9 +203,8 @@ fn each_state_reads_well() {
         Ok(last.is_empty().then_some(()))
     });
     for (kind, name) in GOING {
-        let free = json!({"metadata": {"finalizers": null}}).to_string();
-        team.kubectl(&["patch", kind, name, "--type=merge", "--patch", &free])
-            .unwrap();
+        let free = json!({"metadata": {"finalizers": null}});
+        team.patch([kind, name], &free).unwrap();
     }
     assert!(settled.is_ok(), "{}", last.join("\n"));
 }

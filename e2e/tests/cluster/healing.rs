@@ -61,9 +61,8 @@ fn what_is_deleted_or_edited_is_put_right_or_taken_over() {
     let second = another(&team, &first);
     // Given another one: taken over, and the rest of the Secret follows.
     let own = "a-token-that-somebody-chose-for-ci-0001";
-    let patch = json!({"stringData": {"password": own}}).to_string();
-    team.kubectl(&["patch", "secret", "ci", "--type=merge", "--patch", &patch])
-        .unwrap();
+    let patch = json!({"stringData": {"password": own}});
+    team.patch(["secret", "ci"], &patch).unwrap();
     registered(&team, own);
     let auth = Team::wait_for("an auth.json with it", || {
         let secret = team.get("secret", "ci")?;
@@ -74,9 +73,8 @@ fn what_is_deleted_or_edited_is_put_right_or_taken_over() {
     assert!(auth.unwrap().contains("main.healing.svc"));
     assert_ne!(second, own);
     // Broken: made anew.
-    let patch = json!({"stringData": {"password": "short"}}).to_string();
-    team.kubectl(&["patch", "secret", "ci", "--type=merge", "--patch", &patch])
-        .unwrap();
+    let patch = json!({"stringData": {"password": "short"}});
+    team.patch(["secret", "ci"], &patch).unwrap();
     another(&team, "short");
 
     // Children that are changed or deleted come back.
@@ -91,16 +89,8 @@ fn what_is_deleted_or_edited_is_put_right_or_taken_over() {
         })
         .unwrap();
     }
-    let patch = json!({"spec": {"replicas": 0}}).to_string();
-    team.kubectl(&[
-        "patch",
-        "deployment",
-        "main",
-        "--type=merge",
-        "--patch",
-        &patch,
-    ])
-    .unwrap();
+    let patch = json!({"spec": {"replicas": 0}});
+    team.patch(["deployment", "main"], &patch).unwrap();
     Team::wait_for("one replica again", || {
         Ok((team.get("deployment", "main")?["spec"]["replicas"] == 1).then_some(()))
     })

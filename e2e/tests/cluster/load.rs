@@ -188,10 +188,8 @@ pub(super) fn upgrade_and_death(team: &Team) {
 
 fn upgrade(team: &Team) {
     let pods = serving(team);
-    let next = json!({"spec": {"image": {"tag": "e2e-next"}}}).to_string();
-    let patch = ["patch", "packagebroker", "main", "--type=merge", "--patch"];
-    team.kubectl(&[&patch[..], &[next.as_str()]].concat())
-        .unwrap();
+    let next = json!({"spec": {"image": {"tag": "e2e-next"}}});
+    team.patch(["packagebroker", "main"], &next).unwrap();
     Team::wait_for("the rollout", || {
         let object = team.get("packagebroker", "main")?;
         let is_new = object["status"]["image"]

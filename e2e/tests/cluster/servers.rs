@@ -57,16 +57,8 @@ fn a_registry_on_servers_serves_upgrades_and_outlives_its_database() {
 /// An autoscaler and a budget come with what asks for them, and go with it.
 fn scale(team: &Team) {
     let change = |spec: Value| {
-        let patch = json!({"spec": spec}).to_string();
-        team.kubectl(&[
-            "patch",
-            "packagebroker",
-            "main",
-            "--type=merge",
-            "--patch",
-            &patch,
-        ])
-        .unwrap();
+        team.patch(["packagebroker", "main"], &json!({"spec": spec}))
+            .unwrap();
     };
     let until = |kind: &str, there: bool| {
         Team::wait_for(kind, || {

@@ -296,6 +296,13 @@ impl Team {
         Ok(())
     }
 
+    /// Changes an object by a merge patch (RFC 7386).
+    pub(crate) fn patch(&self, [kind, name]: [&str; 2], patch: &Value) -> Result<()> {
+        let patch = patch.to_string();
+        self.kubectl(&["patch", kind, name, "--type=merge", "--patch", &patch])
+            .map(drop)
+    }
+
     /// An object as JSON.
     pub(crate) fn get(&self, kind: &str, name: &str) -> Result<Value> {
         Ok(serde_json::from_str(&self.kubectl(&[

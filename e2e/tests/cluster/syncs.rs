@@ -134,10 +134,7 @@ fn has_ended(job: &Value) -> bool {
 }
 
 fn patch(team: &Team, object: [&str; 2], spec: &Value) {
-    let patch = json!({"spec": spec}).to_string();
-    let [kind, name] = object;
-    team.kubectl(&["patch", kind, name, "--type=merge", "--patch", &patch])
-        .unwrap();
+    team.patch(object, &json!({"spec": spec})).unwrap();
 }
 
 fn ask(team: &Team, names: &[&str], value: &str) {

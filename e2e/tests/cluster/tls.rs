@@ -7,8 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use package_broker_e2e::{place::Place, process::ChildGroup};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use package_broker_e2e::{certificates::certify, place::Place, process::ChildGroup};
 use tempfile::TempDir;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -26,7 +25,8 @@ impl TlsServer {
     pub(crate) fn before(server: &str) -> Self {
         let place = Place::of_suites().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let authority = certify(folder.path(), &place.address().to_string());
+        certify(folder.path(), &place.address().to_string()).unwrap();
+        let authority = fs::read_to_string(folder.path().join("ca.pem")).unwrap();
         let address = format!("{}:{}", place.address(), place.free_port().unwrap());
         let file = folder.path().join("nginx.conf");
         fs::write(&file, configuration(folder.path(), &address, server)).unwrap();
@@ -59,25 +59,6 @@ impl TlsServer {
     pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
-}
-
-/// Makes an authority, and a certificate for an address in `server.pem` and `server.key`.
-fn certify(folder: &Path, address: &str) -> String {
-    let named = |name: &str, addresses: Vec<String>| {
-        let mut params = CertificateParams::new(addresses).unwrap();
-        // Otherwise OpenSSL would take the second for one that is signed by itself.
-        params.distinguished_name.push(DnType::CommonName, name);
-        params
-    };
-    let mut params = named("Package Broker tests", Vec::new());
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = named("server", vec![address.to_owned()]);
-    let certificate = certificate.signed_by(&key, &authority).unwrap();
-    fs::write(folder.join("server.pem"), certificate.pem()).unwrap();
-    fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
-    authority.pem()
 }
 
 fn configuration(folder: &Path, address: &str, server: &str) -> String {

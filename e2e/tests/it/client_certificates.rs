@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use package_broker_e2e::certificates::certify;
 use package_broker_e2e::process::ChildGroup;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::proxy::{certify, preamble, start, temporary};
+use crate::support::proxy::{preamble, start, temporary};
 use crate::support::registry::{Registry, manifests};
 use crate::support::status::status_of;
 use crate::support::upstream::{Upstream, archive};
@@ -22,7 +23,7 @@ struct Closed {
 impl Closed {
     fn before(upstream: &Upstream) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        certify(folder.path());
+        certify(folder.path(), "127.0.0.1").unwrap();
         let (group, port) = start(folder.path(), |port| {
             configuration(folder.path(), port, &upstream.url())
         });

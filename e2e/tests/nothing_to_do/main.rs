@@ -107,10 +107,8 @@ fn in_ten_minutes_of_nothing_to_do_nothing_is_written() {
     assert!(before >= 40, "{before} writes before: {all:#?}");
     for team in &teams {
         team.check_kstatus().unwrap();
-        let patch = json!({"spec": {"suspend": true}}).to_string();
-        let patch = ["--type=merge", "--patch", &patch];
-        team.kubectl(&[&["patch", "accesstoken", "ci"][..], &patch].concat())
-            .unwrap();
+        let patch = json!({"spec": {"suspend": true}});
+        team.patch(["accesstoken", "ci"], &patch).unwrap();
         Team::wait_for("a write after a change", || {
             let mut all = writes(std::slice::from_ref(team))?.into_iter();
             Ok(all.find(|(time, write)| *time >= until && write.contains("/accesstokens/ci/")))

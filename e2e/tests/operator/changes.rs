@@ -166,16 +166,8 @@ fn is_there(team: &Team, kind: &str, name: &str) -> bool {
 }
 
 fn patch(team: &Team, spec: &Value) {
-    let patch = json!({"spec": spec}).to_string();
-    let arguments = [
-        "patch",
-        "packagebroker",
-        "main",
-        "--type=merge",
-        "--patch",
-        &patch,
-    ];
-    team.kubectl(&arguments).unwrap();
+    team.patch(["packagebroker", "main"], &json!({"spec": spec}))
+        .unwrap();
 }
 
 fn annotate(team: &Team, object: &str, key: &str, time: Timestamp) {

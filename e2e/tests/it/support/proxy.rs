@@ -4,8 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+use package_broker_e2e::certificates::certify;
 use package_broker_e2e::process::{ChildGroup, tethered};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use super::eventually;
@@ -43,7 +43,7 @@ impl Proxy {
     /// Serves the broker at `url` below `path`, which has no slash at its end.
     pub(crate) fn start(url: &str, path: &str, prefix: Prefix) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        certify(folder.path());
+        certify(folder.path(), "127.0.0.1").unwrap();
         let (group, port) = start(folder.path(), |port| {
             configuration(folder.path(), port, url, path, prefix)
         });
@@ -120,28 +120,6 @@ fn listens(group: &mut ChildGroup, folder: &Path) -> bool {
 
 fn error_log(folder: &Path) -> String {
     fs::read_to_string(folder.join("error.log")).unwrap_or_default()
-}
-
-/// A certificate authority (`ca.pem`), and certificates of it for 127.0.0.1 (`server.pem` and `server.key`) and for a
-/// client (`client.pem` and `client.key`).
-pub(crate) fn certify(folder: &Path) {
-    // OpenSSL takes a certificate for self-signed if it has the name of its issuer.
-    let named = |name: &str, addresses: Vec<String>| {
-        let mut params = CertificateParams::new(addresses).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params
-    };
-    let mut params = named("Package Broker tests", Vec::new());
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for (who, address) in [("server", "127.0.0.1"), ("client", "client.test")] {
-        let key = KeyPair::generate().unwrap();
-        let certificate = named(who, vec![address.to_owned()]);
-        let certificate = certificate.signed_by(&key, &authority).unwrap();
-        fs::write(folder.join(format!("{who}.pem")), certificate.pem()).unwrap();
-        fs::write(folder.join(format!("{who}.key")), key.serialize_pem()).unwrap();
-    }
 }
 
 fn configuration(folder: &Path, port: u16, url: &str, path: &str, prefix: Prefix) -> String {
