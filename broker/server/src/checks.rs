@@ -7,7 +7,7 @@ use package_broker_drivers::storage::s3::S3;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{drivers::shared, routes::App, settings::Process};
+use crate::{drivers::shared, routes::App};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -38,17 +38,13 @@ pub(crate) struct Servers {
 /// The servers beside the database: that is followed, so that its end is noticed anyway.
 pub(crate) struct Checks {
     storage: S3,
-    /// Redis, if there is one.
-    cache: Option<Arc<dyn Cache>>,
+    redis: Option<Arc<dyn Cache>>,
 }
 
 impl Checks {
-    /// Of the servers that the settings name; `cache` is the one in use.
-    pub(crate) fn open(settings: &Process, cache: &Arc<dyn Cache>) -> anyhow::Result<Self> {
-        Ok(Self {
-            storage: shared::bucket(settings)?,
-            cache: settings.cache.url.is_some().then(|| Arc::clone(cache)),
-        })
+    /// Of the servers in use; `redis` is the cache, if that is one.
+    pub(crate) fn new(storage: S3, redis: Option<Arc<dyn Cache>>) -> Self {
+        Self { storage, redis }
     }
 
     /// Looks until told to stop, and keeps what was found for `/status`.
@@ -65,8 +61,8 @@ impl Checks {
     async fn look(&self) -> Servers {
         let storage = async { Ok(self.storage.check().await?) };
         let cache = async {
-            match &self.cache {
-                Some(cache) => shared::ask(cache.as_ref()).await,
+            match &self.redis {
+                Some(redis) => shared::ask(redis.as_ref()).await,
                 None => Ok(()),
             }
         };

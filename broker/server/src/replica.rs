@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use package_broker_core::{
     broker::Broker,
     domain::{installation::Installation, keyring::KeyRing, metadata::DistUrls},
-    ports::cache::Cache,
     services::declared::DeclaredService,
 };
 use package_broker_crds::PackageBrokerSpec;
@@ -31,7 +30,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Replica {
     pub(crate) engine: Engine,
     pub(crate) declared: DeclaredService,
-    cache: Arc<dyn Cache>,
+    /// What looks at the servers.
+    pub(crate) checks: Checks,
 }
 
 /// What came of declaring manifests.
@@ -49,21 +49,16 @@ impl Replica {
         let spec = PackageBrokerSpec::default();
         let factory = installation::sources(&SourceSettings::of(&spec)?, &settings.data);
         let sources = Arc::new(ReplaceableSources::new(factory));
-        let ports = shared::open(settings, Arc::clone(&sources)).await?;
+        let (ports, checks) = shared::open(settings, Arc::clone(&sources)).await?;
         let cache = Arc::clone(&ports.cache);
         let stale = Duration::from_secs(settings.database.stale_seconds);
         let engine = Engine::new(ports, sources, &spec, &settings.data, Some(stale)).await?;
         let database = Arc::clone(&engine.app.broker.database);
         Ok(Self {
-            declared: DeclaredService::new(database, Arc::clone(&cache), keys),
+            declared: DeclaredService::new(database, cache, keys),
             engine,
-            cache,
+            checks,
         })
-    }
-
-    /// What looks at the servers that these settings name.
-    pub(crate) fn checks(&self, settings: &Process) -> anyhow::Result<Checks> {
-        Checks::open(settings, &self.cache)
     }
 
     fn broker(&self) -> &Broker {

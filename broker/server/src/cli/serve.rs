@@ -39,13 +39,12 @@ async fn serve(settings: &Process) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     // Clients are answered from the first moment: that it is too early, if it is.
     let first = async { addresses.announce(&settings.data) };
-    let checks = replica.checks(settings)?;
     let then = async {
         let following = async {
             replica.adopt_first().await;
             replica.follow(stop.clone()).await;
         };
-        tokio::join!(following, checks.run(&replica.engine.app, &stop));
+        tokio::join!(following, replica.checks.run(&replica.engine.app, &stop));
         Ok(())
     };
     let serving = server.run(&replica.engine, &stop, first, then, std::future::ready(()));

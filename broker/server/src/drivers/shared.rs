@@ -15,7 +15,10 @@ use package_broker_drivers::{
 use secrecy::ExposeSecret;
 
 use super::{ReplaceableSources, make_private_folder};
-use crate::settings::{self, Process};
+use crate::{
+    checks::Checks,
+    settings::{self, Process},
+};
 
 /// Where the database is.
 pub(crate) fn database(settings: &settings::Database) -> anyhow::Result<postgres::Options> {
@@ -28,23 +31,27 @@ pub(crate) fn database(settings: &settings::Database) -> anyhow::Result<postgres
     Ok(options.max_connections(settings.max_connections))
 }
 
-/// Opens the drivers. The database has to have its tables; the others may be away for now.
+/// Opens the drivers, and what looks at the servers beneath them. The database has to have its tables; the others may be
+/// away for now.
 pub(crate) async fn open(
     settings: &Process,
     sources: Arc<ReplaceableSources>,
-) -> anyhow::Result<Ports> {
+) -> anyhow::Result<(Ports, Checks)> {
     let storage = bucket(settings)?;
     let database = Postgres::open(&database(&settings.database)?).await?;
-    Ok(Ports {
-        cache: cache(settings).await?,
+    let cache = cache(settings).await?;
+    let redis = settings.cache.url.is_some().then(|| Arc::clone(&cache));
+    let checks = Checks::new(storage.clone(), redis);
+    let ports = Ports {
+        cache,
         database: Arc::new(database),
         storage: Arc::new(storage),
         sources,
-    })
+    };
+    Ok((ports, checks))
 }
 
-/// The bucket that archives are kept in. Nothing is asked of it yet.
-pub(crate) fn bucket(settings: &Process) -> anyhow::Result<S3> {
+fn bucket(settings: &Process) -> anyhow::Result<S3> {
     let uploads = settings.data.join("uploads");
     make_private_folder(&uploads)?;
     let storage = storage(&settings.storage)?;
