@@ -18,6 +18,7 @@ use crate::{
     runtime::{
         failpoint::reach,
         jobs::{self, Progress},
+        live::Part,
         remembered::Remembered,
     },
 };
@@ -60,12 +61,6 @@ pub(super) struct Report {
     pub(super) storage: Part,
     pub(super) cache: Part,
     pub(super) encryption: Part,
-}
-
-/// Whether a part can be used.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Part {
-    pub(super) error: Option<String>,
 }
 
 impl Migration {

@@ -5,14 +5,14 @@ use package_broker_crds::{ConditionType, PackageBroker, Reason};
 
 use super::{
     apply::OnServers,
-    migration::{Failure, Migration, Part, Report},
+    migration::{Failure, Migration, Report},
     rows::Rows,
     servers::Fault,
 };
 use crate::runtime::{
     conditions::{Fact, Verdict, find},
     jobs,
-    live::{LiveServer, LiveServers},
+    live::{LiveServers, Part},
 };
 
 /// Conditions that a look may leave as they were.
@@ -108,17 +108,16 @@ pub(super) fn of_servers(
     let good = "the database has the tables of the release that runs";
     say(ConditionType::Migrated, migrated.as_deref(), reason, good);
     // Pods know best, as they go on asking. Before them, the Job has asked; until it has, nobody knows.
-    let error =
-        |of_pod: fn(&LiveServers) -> &LiveServer, of_job: fn(&Report) -> &Part, type_| match (
-            said,
-            report,
-            &servers.migration,
-        ) {
-            (Some(said), ..) => Some(of_pod(said).error.as_deref()),
-            (None, Some(report), _) => Some(of_job(report).error.as_deref()),
-            (None, None, Migration::Done(job)) if is_news(job, find(before, type_)) => Some(None),
-            (None, None, _) => None,
-        };
+    let error = |of_pod: fn(&LiveServers) -> &Part, of_job: fn(&Report) -> &Part, type_| match (
+        said,
+        report,
+        &servers.migration,
+    ) {
+        (Some(said), ..) => Some(of_pod(said).error.as_deref()),
+        (None, Some(report), _) => Some(of_job(report).error.as_deref()),
+        (None, None, Migration::Done(job)) if is_news(job, find(before, type_)) => Some(None),
+        (None, None, _) => None,
+    };
     let type_ = ConditionType::StorageReady;
     if let Some(storage) = error(|said| &said.storage, |report| &report.storage, type_) {
         let reason = Reason::StorageUnavailable;
@@ -232,7 +231,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::package_broker::migration::Part;
 
     fn told(storage: &str) -> Migration {
         let storage = Part {

@@ -84,13 +84,13 @@ pub(super) async fn secrets(
 }
 
 /// The name of the Secret with its credentials.
-pub(super) fn credentials_secret(repository: &Repository) -> Option<&str> {
+pub(crate) fn credentials_secret(repository: &Repository) -> Option<&str> {
     let reference = repository.spec.credentials_secret_ref.as_ref()?;
     Some(reference.name.as_str())
 }
 
 /// The name of the Secret of its webhook.
-pub(super) fn webhook_secret(repository: &Repository) -> Option<&str> {
+pub(crate) fn webhook_secret(repository: &Repository) -> Option<&str> {
     let webhook = repository.spec.webhook.as_ref()?;
     Some(webhook.secret_ref.name.as_str())
 }

@@ -15,7 +15,8 @@ use kube::{
 use package_broker_crds::{PackageBroker, Repository};
 use package_broker_kinds::RepositorySecrets;
 
-use self::dereference::{Named, credentials_secret, webhook_secret};
+use self::dereference::Named;
+pub(crate) use self::dereference::{credentials_secret, webhook_secret};
 use crate::{
     context::Context,
     error::ReconcileError,

@@ -6,10 +6,9 @@ use kube::{ResourceExt, runtime::controller::Action};
 use package_broker_crds::{
     ConditionType, RECONCILE_REQUESTED_AT, Reason, Repository, RepositoryStatus,
 };
-
-use super::{credentials_version, dereference::Found, validate::credentials_valid};
 use package_broker_kinds::webhook;
 
+use super::{credentials_version, dereference::Found, validate::credentials_valid};
 use crate::{
     context::Context,
     error::ReconcileError,

@@ -32,13 +32,13 @@ pub(crate) struct Live {
 /// The servers beside a broker's database.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct LiveServers {
-    pub(crate) storage: LiveServer,
-    pub(crate) cache: LiveServer,
+    pub(crate) storage: Part,
+    pub(crate) cache: Part,
 }
 
-/// Whether a server can be used.
+/// Whether a part of an installation can be used.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub(crate) struct LiveServer {
+pub(crate) struct Part {
     pub(crate) error: Option<String>,
 }
 

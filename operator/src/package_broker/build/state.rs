@@ -17,6 +17,7 @@ use super::{BuildError, Valid, administrator, named};
 use crate::{
     access_token::{Credential, credentials},
     children::{child_of, labels},
+    repository::{credentials_secret, webhook_secret},
 };
 
 /// What a Secret holds at most: what the API server takes, less some room for the rest of the object.
@@ -45,14 +46,12 @@ pub(super) fn build(broker: &PackageBroker, valid: &Valid) -> Result<(Secret, St
     let mut items = vec![document];
     for (repository, found) in &valid.repositories {
         items.push(repository_document(repository)?);
-        let spec = &repository.spec;
-        let webhook = spec.webhook.as_ref().map(|webhook| &webhook.secret_ref);
-        for (reference, data) in [
-            (spec.credentials_secret_ref.as_ref(), &found.credentials),
-            (webhook, &found.webhook),
+        for (name, data) in [
+            (credentials_secret(repository), &found.credentials),
+            (webhook_secret(repository), &found.webhook),
         ] {
-            if let (Some(reference), Some(data)) = (reference, data) {
-                secrets.add(reference.name.as_str(), data);
+            if let (Some(name), Some(data)) = (name, data) {
+                secrets.add(name, data);
             }
         }
     }
