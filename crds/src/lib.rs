@@ -35,7 +35,7 @@ pub use package_broker::{
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,
-    RepositoryType, SyncMode, Webhook,
+    RepositoryType, Stability, SyncMode, VersionFilter, Webhook,
 };
 pub use servers::{
     CaSecretRef, Database, RedisServer, S3, SharedCache, SslMode, Storage, UrlSecretRef,
@@ -46,5 +46,5 @@ pub use status::{
 };
 pub use text::{
     AnnotationValue, Cidr, CronExpression, DurationString, Hostname, InvalidText, LabelValue,
-    ObjectName, PackagePattern, Quantity, SecretKey,
+    ObjectName, PackagePattern, Quantity, RefPattern, SecretKey,
 };

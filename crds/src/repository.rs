@@ -12,7 +12,7 @@ use crate::{
     common::{BrokerRef, SecretRef, immutable_rule, short_name_rule},
     package_broker::DeletionPolicy,
     status::RepositoryStatus,
-    text::{CronExpression, DurationString, PackagePattern, urls},
+    text::{CronExpression, DurationString, PackagePattern, RefPattern, urls},
 };
 
 /// A source of packages: where it is, who may read it, and what the registry takes from it.
@@ -103,6 +103,10 @@ pub struct RepositorySpec {
     /// Which packages of the source are served. Default: all.
     #[serde(default, skip_serializing_if = "PackageFilter::is_all")]
     pub packages: PackageFilter,
+
+    /// Which versions of these packages are served. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<VersionFilter>,
 
     /// Secret with the credentials to read the source. Keys: `username` and `password` (Basic),
     /// or `token` (Bearer; for `github`, `gitlab` and `bitbucket` as these hosts take tokens for git,
@@ -207,6 +211,41 @@ impl PackageFilter {
     }
 }
 
+/// Which versions of each package are served.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionFilter {
+    /// The least stable versions that are served, in the words of Composer's `minimum-stability`: `stable`, `RC`,
+    /// `beta`, `alpha` or `dev`, which is all. Default: `dev`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<Stability>,
+
+    /// So many of the newest versions of each package are served, by Composer's order, of those that are
+    /// stable enough; branches are served besides, and do not count. 1 to 10000. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub retain: Option<i32>,
+}
+
+/// How stable a version is, in Composer's words.
+#[derive(schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stability {
+    /// Branches, and all others.
+    #[serde(rename = "dev")]
+    Dev,
+    /// Alpha releases, and what is more stable.
+    #[serde(rename = "alpha")]
+    Alpha,
+    /// Beta releases, and what is more stable.
+    #[serde(rename = "beta")]
+    Beta,
+    /// Release candidates, and stable releases.
+    RC,
+    /// Stable releases.
+    #[serde(rename = "stable")]
+    Stable,
+}
+
 /// When a source is read.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!has(self.interval) || !has(self.schedule)")
@@ -289,6 +328,14 @@ pub struct GitOptions {
     #[x_kube(validation = Rule::new("self.matches('^[^/]+(/[^/]+)*/?$') && !self.matches('(^|/)[.][.]?(/|$)')")
         .message("not a folder within the repository; write a relative path without . and .., for instance packages/lib"))]
     pub path: Option<String>,
+
+    /// Patterns of the tags and branches that become versions, as full names; `*` stands for any
+    /// characters. Others are not fetched, but for the default branch, which names the package.
+    /// Example: `["refs/tags/v*", "refs/heads/main"]`. Default: all tags and branches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub refs: Vec<RefPattern>,
 }
 
 /// Where a bucket is, and how it is asked for.

@@ -11,6 +11,8 @@ use package_broker_core::domain::{
     quota::Quota,
     repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
     scope::Scope,
+    selection::{RefPattern, VersionFilter},
+    version::Stability,
 };
 use package_broker_crds::{self as crds, PackageBrokerSpec, RepositoryType};
 
@@ -60,6 +62,7 @@ pub fn repository(resource: &crds::Repository, secrets: &RepositorySecrets) -> R
             include: patterns(&spec.packages.include),
             exclude: patterns(&spec.packages.exclude),
         },
+        versions: spec.versions.as_ref().map(versions).unwrap_or_default(),
         mode: spec.sync.mode.map(|mode| match mode {
             crds::SyncMode::Eager => SyncMode::Eager,
             crds::SyncMode::Lazy => SyncMode::Lazy,
@@ -71,6 +74,7 @@ pub fn repository(resource: &crds::Repository, secrets: &RepositorySecrets) -> R
             .as_ref()
             .and_then(|git| git.path.as_deref())
             .map(|path| path.trim_matches('/').to_owned()),
+        refs: spec.git.iter().flat_map(refs).collect(),
         bucket: spec.bucket.as_ref().map(bucket).unwrap_or_default(),
         credentials: Credentials::new(secrets.credentials.clone().unwrap_or_default()),
         webhook: secrets.webhook.as_ref().and_then(webhook::read),
@@ -92,6 +96,26 @@ fn cadence(sync: &crds::RepositorySync) -> Cadence {
     }
 }
 
+fn versions(filter: &crds::VersionFilter) -> VersionFilter {
+    let stability = filter.stability.map(|least| match least {
+        crds::Stability::Dev => Stability::Dev,
+        crds::Stability::Alpha => Stability::Alpha,
+        crds::Stability::Beta => Stability::Beta,
+        crds::Stability::RC => Stability::RC,
+        crds::Stability::Stable => Stability::Stable,
+    });
+    VersionFilter {
+        // The same as nothing.
+        stability: stability.filter(|least| *least != Stability::Dev),
+        retain: filter.retain.and_then(|most| usize::try_from(most).ok()),
+    }
+}
+
+fn refs(git: &crds::GitOptions) -> impl Iterator<Item = RefPattern> {
+    let patterns = git.refs.iter();
+    patterns.map(|pattern| RefPattern::new(pattern.as_str()))
+}
+
 fn bucket(options: &crds::BucketOptions) -> BucketAccess {
     BucketAccess {
         endpoint: options.endpoint.clone(),
@@ -110,12 +134,14 @@ fn packagist(spec: &PackageBrokerSpec) -> Option<Repository> {
         url: packagist.url.clone(),
         priority: i32::MIN,
         filter: NameFilter::default(),
+        versions: VersionFilter::default(),
         mode: match packagist.mode {
             crds::PackagistMode::Lazy => Some(SyncMode::Lazy),
         },
         cadence: cadence(&sync),
         timeout: sync.timeout.duration(),
         path: None,
+        refs: Vec::new(),
         bucket: BucketAccess::default(),
         credentials: Credentials::default(),
         webhook: None,

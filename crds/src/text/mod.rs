@@ -13,7 +13,7 @@ pub(crate) mod urls;
 pub use cron::CronExpression;
 pub use measures::{DurationString, InvalidText, Quantity};
 pub use names::{
-    AnnotationValue, Cidr, Hostname, LabelValue, ObjectName, PackagePattern, SecretKey,
+    AnnotationValue, Cidr, Hostname, LabelValue, ObjectName, PackagePattern, RefPattern, SecretKey,
 };
 
 use serde_json::{Value, json};

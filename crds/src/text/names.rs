@@ -33,6 +33,22 @@ text_schema!(
 );
 
 plain_text! {
+    /// A pattern of full names of tags and branches of a git repository: `refs/tags/v*`, `refs/heads/main`.
+    RefPattern
+}
+
+text_schema!(
+    RefPattern,
+    256,
+    [quoting_rule(
+        // What git takes as a name (git-check-ref-format), with stars.
+        "self.matches('^refs/(heads|tags)/[^\\\\[[:cntrl:] ~^:?]+$') && !self.matches('[.][.]|@[{]|//|/[.]|[.]$|/$|[.]lock(/|$)')",
+        "a pattern of tags or branches",
+        "write full names with * as wildcard, for instance refs/tags/v* or refs/heads/main",
+    )]
+);
+
+plain_text! {
     /// A network in CIDR notation, IPv4 or IPv6: `10.0.0.0/8`, `fd00::/8`, `127.0.0.1/32`.
     Cidr
 }

@@ -1,5 +1,6 @@
 //! What a sync does to what is served: nothing that was good goes, and nothing is said that is not known.
 
+mod selection;
 mod wanted;
 
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use super::{
     patterns::{NameFilter, NamePattern},
     repository::{BucketAccess, Credentials, Repository, SourceKind, SyncMode},
     schedule::Schedule,
+    selection::{RefPattern, VersionFilter},
     webhook::WebhookSecret,
 };
 
@@ -62,6 +63,9 @@ struct Settings {
     url: String,
     priority: i32,
     packages: Packages,
+    /// Left out as a rule: releases that do not know it refuse it, and do not serve what it leaves out.
+    #[serde(default, skip_serializing_if = "VersionFilter::is_all")]
+    versions: VersionFilter,
     #[serde(skip_serializing_if = "Option::is_none")]
     mode: Option<SyncMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +76,9 @@ struct Settings {
     timeout: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// As `versions`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refs: Vec<RefPattern>,
     bucket: Bucket,
     public: bool,
     /// Left out as a rule: releases that do not know it read all others.
@@ -116,10 +123,12 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
         url,
         priority,
         filter,
+        versions,
         mode,
         cadence,
         timeout,
         path,
+        refs,
         bucket,
         credentials: _,
         webhook: _,
@@ -140,11 +149,13 @@ pub fn write_settings(repository: &Repository) -> Result<String, SettingsError> 
             include: filter.include.clone(),
             exclude: filter.exclude.clone(),
         },
+        versions: *versions,
         mode: *mode,
         interval,
         schedule,
         timeout: *timeout,
         path: path.clone(),
+        refs: refs.clone(),
         bucket: Bucket {
             endpoint: bucket.endpoint.clone(),
             region: bucket.region.clone(),
@@ -188,10 +199,12 @@ pub fn read_settings(
             include: settings.packages.include,
             exclude: settings.packages.exclude,
         },
+        versions: settings.versions,
         mode: settings.mode,
         cadence,
         timeout: settings.timeout,
         path: settings.path,
+        refs: settings.refs,
         bucket: BucketAccess {
             endpoint: settings.bucket.endpoint,
             region: settings.bucket.region,

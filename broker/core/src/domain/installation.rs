@@ -150,6 +150,7 @@ mod tests {
         cadence::Cadence,
         patterns::NameFilter,
         repository::{BucketAccess, Credentials, SourceKind},
+        selection::VersionFilter,
     };
 
     fn repository(name: &str, priority: i32, include: &[&str], public: bool) -> Repository {
@@ -162,10 +163,12 @@ mod tests {
                 include: include.iter().map(|p| NamePattern::new(p)).collect(),
                 exclude: vec![],
             },
+            versions: VersionFilter::default(),
             mode: None,
             cadence: Cadence::Every(Duration::from_mins(1)),
             timeout: Duration::from_mins(1),
             path: None,
+            refs: Vec::new(),
             bucket: BucketAccess::default(),
             credentials: Credentials::default(),
             webhook: None,

@@ -19,6 +19,7 @@ pub mod repository;
 pub mod schedule;
 pub mod scope;
 pub mod sealed;
+pub mod selection;
 pub mod skipped;
 pub mod stamp;
 pub mod token;

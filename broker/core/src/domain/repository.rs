@@ -6,7 +6,11 @@ use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cadence::Cadence, names::RepositoryName, patterns::NameFilter, webhook::WebhookSecret,
+    cadence::Cadence,
+    names::RepositoryName,
+    patterns::NameFilter,
+    selection::{RefPattern, VersionFilter},
+    webhook::WebhookSecret,
 };
 
 /// Which protocol a repository's URL speaks.
@@ -85,6 +89,8 @@ pub struct Repository {
     pub priority: i32,
     /// Which names are taken from it.
     pub filter: NameFilter,
+    /// Which versions of them are.
+    pub versions: VersionFilter,
     /// What the user asked for; `None` lets the source decide: eager where it publishes a list.
     pub mode: Option<SyncMode>,
     /// When it is synced again.
@@ -93,6 +99,8 @@ pub struct Repository {
     pub timeout: Duration,
     /// The folder of the package inside a git repository, without slashes at its ends.
     pub path: Option<String>,
+    /// Which tags and branches of a git repository are read; empty means all.
+    pub refs: Vec<RefPattern>,
     /// For archives in a bucket, how that is asked for.
     pub bucket: BucketAccess,
     /// What the source is asked with.
@@ -117,10 +125,12 @@ impl Repository {
             url,
             priority,
             filter,
+            versions,
             mode,
             cadence,
             timeout,
             path,
+            refs,
             bucket,
             credentials,
             webhook,
@@ -140,14 +150,9 @@ impl Repository {
                 &other.priority,
                 &other.filter,
             )
-            && (mode, cadence, timeout, path, bucket)
-                == (
-                    &other.mode,
-                    &other.cadence,
-                    &other.timeout,
-                    &other.path,
-                    &other.bucket,
-                )
+            && (mode, cadence, timeout, bucket)
+                == (&other.mode, &other.cadence, &other.timeout, &other.bucket)
+            && (versions, path, refs) == (&other.versions, &other.path, &other.refs)
             && (public, suspended, retained) == (&other.public, &other.suspended, &other.retained)
             && credentials.same_as(&other.credentials)
             && same_webhook

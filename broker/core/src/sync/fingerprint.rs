@@ -13,6 +13,12 @@ pub(crate) fn fingerprint(repository: &Repository) -> String {
         hash.update([0]);
     }
     hash.update(serde_json::to_vec(&repository.filter).unwrap_or_default());
+    if !repository.versions.is_all() {
+        hash.update(serde_json::to_vec(&repository.versions).unwrap_or_default());
+    }
+    if !repository.refs.is_empty() {
+        hash.update(serde_json::to_vec(&repository.refs).unwrap_or_default());
+    }
     if let Some(endpoint) = &repository.bucket.endpoint {
         hash.update(endpoint);
     }

@@ -171,6 +171,7 @@ impl Material {
             validator,
         } = self.found;
         let mut content = PackageVersions::check(&self.package, versions, skipped);
+        self.repository.versions.apply(&mut content);
         let before = self.before.as_ref();
         vouch(&self.repository, &mut content, before, Timestamp::now());
         // Without a validator there is none to remember.

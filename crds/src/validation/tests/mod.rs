@@ -166,6 +166,13 @@ fn accepts() {
             "https://h/x",
             json!({"git": {"path": ".github/..x"}, "credentialsSecretRef": {"name": "a"}}),
         ),
+        repository(
+            "git",
+            "https://h/x",
+            json!({"git": {"refs": ["refs/tags/v*", "refs/heads/main", "refs/heads/release/*", "refs/tags/*"]}}),
+        ),
+        composer(json!({"versions": {"stability": "RC", "retain": 10}})),
+        composer(json!({"versions": {"retain": 1}})),
         repository("artifact", "/srv/artifacts", json!({})),
         repository("artifact", "../my artifacts", json!({})),
         repository("artifact", "file:///srv/artifacts", json!({})),

@@ -236,6 +236,7 @@ fn rejects_buckets() {
 fn rejects_fields_of_repositories() {
     const FOLDER: &str = "spec.git.path: not a folder within the repository; write a relative path without . and .., for instance packages/lib";
     let at_path = |path: &str| repository("git", "https://h/x", json!({"git": {"path": path}}));
+    let at_refs = |refs: &str| repository("git", "https://h/x", json!({"git": {"refs": [refs]}}));
     let rejected = [
         (
             composer(json!({"credentialsSecretRef": {}})),
@@ -252,6 +253,26 @@ fn rejects_fields_of_repositories() {
         (
             composer(json!({"brokerRef": {"name": "main", "kind": "x"}})),
             "spec.brokerRef.kind: unknown field; remove it; known here: name, namespace",
+        ),
+        (
+            composer(json!({"versions": {"stability": "rc"}})),
+            "spec.versions.stability: \"rc\" is not one of dev, alpha, beta, RC, stable; did you mean RC?",
+        ),
+        (
+            composer(json!({"versions": {"retain": 0}})),
+            "spec.versions.retain: is less than 1; write 1 or more",
+        ),
+        (
+            composer(json!({"git": {"refs": ["refs/tags/*"]}})),
+            "spec.git: only a git repository has this; remove it, or set spec.type to git, github, gitlab or bitbucket",
+        ),
+        (
+            at_refs("v*"),
+            "spec.git.refs[0]: \"v*\" is not a pattern of tags or branches; write full names with * as wildcard, for instance refs/tags/v* or refs/heads/main",
+        ),
+        (
+            at_refs("refs/tags/a..b"),
+            "spec.git.refs[0]: \"refs/tags/a..b\" is not a pattern of tags or branches; write full names with * as wildcard, for instance refs/tags/v* or refs/heads/main",
         ),
         (
             composer(json!({"priority": "high"})),

@@ -62,7 +62,7 @@ fn rules_are_silent_about_what_rests_on_a_broken_field() {
         (
             composer(json!({"git": {"path": 5}, "colour": "red"})),
             vec![
-                "spec.colour: unknown field; remove it; known here: brokerRef, bucket, credentialsSecretRef, deletionPolicy, git, packages, priority, suspend, sync, type, url, webhook",
+                "spec.colour: unknown field; remove it; known here: brokerRef, bucket, credentialsSecretRef, deletionPolicy, git, packages, priority, suspend, sync, type, url, versions, webhook",
                 "spec.git.path: is a number, not a string; put the value in quotes",
             ],
         ),

@@ -1,6 +1,7 @@
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::*;
+use crate::domain::version::Stability;
 
 /// What form 1 looks like with everything set. Stored texts stay what they are, so this one does too.
 const FULL: &str = concat!(
@@ -29,10 +30,12 @@ fn full() -> Repository {
             include: patterns("acme/*"),
             exclude: patterns("acme/old"),
         },
+        versions: VersionFilter::default(),
         mode: Some(SyncMode::Lazy),
         cadence: Cadence::Every(Duration::from_mins(5)),
         timeout: Duration::from_millis(1_500),
         path: Some("lib".to_owned()),
+        refs: Vec::new(),
         bucket: BucketAccess {
             endpoint: Some("https://s3.example.com".to_owned()),
             region: "eu-1".to_owned(),
@@ -52,10 +55,12 @@ fn bare() -> Repository {
         url: "https://example.com".to_owned(),
         priority: 0,
         filter: NameFilter::default(),
+        versions: VersionFilter::default(),
         mode: None,
         cadence: Cadence::Every(Duration::from_mins(1)),
         timeout: Duration::from_mins(1),
         path: None,
+        refs: Vec::new(),
         bucket: BucketAccess::default(),
         public: false,
         suspended: false,
@@ -91,9 +96,24 @@ fn the_text_of_settings_is_frozen() {
         r#""interval":{"secs":60,"nanos":0}"#,
         r#""schedule":"30 3 * * 1-5""#,
     );
+    let selecting = Repository {
+        versions: VersionFilter {
+            stability: Some(Stability::RC),
+            retain: Some(10),
+        },
+        refs: vec![RefPattern::new("refs/tags/v*")],
+        ..bare()
+    };
+    let of_selecting = BARE
+        .replace(
+            r#""interval""#,
+            r#""versions":{"stability":"RC","retain":10},"interval""#,
+        )
+        .replace(r#""bucket""#, r#""refs":["refs/tags/v*"],"bucket""#);
     for (repository, text) in [
         (full(), FULL),
         (bare(), BARE),
+        (selecting, of_selecting.as_str()),
         (suspended, of_suspended.as_str()),
         (scheduled, of_scheduled.as_str()),
     ] {
@@ -210,6 +230,19 @@ fn any_cadence() -> impl Strategy<Value = Cadence> {
     ]
 }
 
+fn any_selection() -> impl Strategy<Value = (VersionFilter, Vec<RefPattern>)> {
+    let stability = option::of(select(vec![
+        Stability::Alpha,
+        Stability::Beta,
+        Stability::RC,
+        Stability::Stable,
+    ]));
+    let refs = vec("\\PC{0,8}".prop_map(|text| RefPattern::new(&text)), 0..3);
+    let versions = (stability, option::of(1..10_000_usize));
+    let versions = versions.prop_map(|(stability, retain)| VersionFilter { stability, retain });
+    (versions, refs)
+}
+
 fn any_repository() -> impl Strategy<Value = Repository> {
     let kind = select(vec![
         SourceKind::Composer,
@@ -240,6 +273,7 @@ fn any_repository() -> impl Strategy<Value = Repository> {
         any::<Option<String>>(),
         bucket,
         any::<(bool, bool, bool)>(),
+        any_selection(),
     );
     (first, second).prop_map(|(first, second)| Repository {
         name: RepositoryName::new("team"),
@@ -250,10 +284,12 @@ fn any_repository() -> impl Strategy<Value = Repository> {
             include: first.3,
             exclude: first.4,
         },
+        versions: second.5.0,
         mode: first.5,
         cadence: second.0,
         timeout: second.1,
         path: second.2,
+        refs: second.5.1,
         bucket: BucketAccess {
             endpoint: second.3.0,
             region: second.3.1,

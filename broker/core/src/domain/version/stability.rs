@@ -2,21 +2,27 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::is_branch;
 use super::scan::{self, Keyword};
 
 /// Composer's stabilities, least stable first (protocol A.13).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stability {
     /// A branch, or a version with a `-dev` suffix.
+    #[serde(rename = "dev")]
     Dev,
     /// `-alpha`.
+    #[serde(rename = "alpha")]
     Alpha,
     /// `-beta`.
+    #[serde(rename = "beta")]
     Beta,
     /// `-RC`: a release candidate.
     RC,
     /// Everything else, patches among them.
+    #[serde(rename = "stable")]
     Stable,
 }
 

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use package_broker_core::domain::{
+    selection::RefPattern,
     skipped::Skipped,
     version::{NormalizedVersion, TagVersion, checked_branch_version, tag_version},
 };
 
-use super::refs::{HEADS, MAX_REFS, RemoteRefs, TAGS, Target};
+use super::refs::{HEADS, MAX_REFS, RemoteRefs, TAGS, Target, is_wanted};
 
 /// Starts of branch names that programs make and nobody requires (protocol A.15). The default branch is never one.
 const BOT_BRANCHES: [&str; 12] = [
@@ -63,7 +64,13 @@ impl Candidate {
 }
 
 /// Sorts out by name alone: what is a version, and which of two that mean the same comes first.
-pub(super) fn candidates(refs: &RemoteRefs, skipped: &mut Vec<Skipped>) -> Vec<Candidate> {
+///
+/// The default branch is among the refs even if it is not `wanted`.
+pub(super) fn candidates(
+    refs: &RemoteRefs,
+    wanted: &[RefPattern],
+    skipped: &mut Vec<Skipped>,
+) -> Vec<Candidate> {
     let default = refs.default_branch().map(|(name, _)| name);
     // First, so that they are still there where only so many are kept.
     skipped.extend(left_out(refs));
@@ -73,7 +80,7 @@ pub(super) fn candidates(refs: &RemoteRefs, skipped: &mut Vec<Skipped>) -> Vec<C
     let tags = refs.tags().map(|(name, target)| tag(name, target));
     let branches = refs
         .branches()
-        .filter(|(name, _)| !is_bot(name, default))
+        .filter(|(name, _)| !is_bot(name, default) && is_wanted(wanted, name))
         .map(|(name, target)| branch(name, target, default));
     for judged in tags.chain(branches) {
         match judged {
@@ -202,6 +209,7 @@ mod tests {
                 "refs/tags/nightly",
                 "refs/tags/3.0.x-dev",
             ]),
+            &[],
             &mut skipped,
         );
         let labels: Vec<_> = found
@@ -255,7 +263,7 @@ mod tests {
         ]);
         refs.left_out = 7;
         let mut skipped = Vec::new();
-        candidates(&refs, &mut skipped);
+        candidates(&refs, &[], &mut skipped);
         let said: Vec<_> = skipped
             .iter()
             .map(|skipped| skipped.reason.as_str())
@@ -272,11 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn a_default_branch_that_is_not_wanted_is_no_version() {
+        let refs = refs(&["refs/heads/main", "refs/tags/1.0.0"]);
+        let wanted = [RefPattern::new("refs/tags/*")];
+        let mut skipped = Vec::new();
+        let found = candidates(&refs, &wanted, &mut skipped);
+        let labels: Vec<_> = found.iter().map(|found| found.label.as_str()).collect();
+        assert_eq!(labels, ["1.0.0"]);
+        assert!(skipped.is_empty());
+    }
+
+    #[test]
     fn the_default_branch_is_never_taken_for_a_bot() {
         let mut refs = refs(&["refs/heads/gh-pages"]);
         refs.head = Some("refs/heads/gh-pages".to_owned());
         let mut skipped = Vec::new();
-        assert_eq!(candidates(&refs, &mut skipped).len(), 1);
+        assert_eq!(candidates(&refs, &[], &mut skipped).len(), 1);
         assert!(skipped.is_empty());
     }
 }

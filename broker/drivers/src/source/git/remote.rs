@@ -13,7 +13,7 @@ use gix::{
     refspec::parse::Operation,
 };
 use gix_transport::Service;
-use package_broker_core::ports::source::SourceError;
+use package_broker_core::{domain::selection::RefPattern, ports::source::SourceError};
 
 use super::{
     refs::RemoteRefs,
@@ -44,18 +44,19 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// Connects and asks for the refs; no object is transferred.
+    /// Connects and asks for the refs that are wanted, as [`RemoteRefs::of`] has it; no object is transferred.
     ///
     /// # Errors
     /// Whatever stands in the way, in the words of [`SourceError`].
     pub(super) fn connect(
         access: &Access,
+        wanted: &[RefPattern],
         session: &Arc<Session>,
     ) -> Result<(Self, RemoteRefs), SourceError> {
         let permit = access.enter(session)?;
         let mut last = None;
         for route in access.routes(session)? {
-            match Self::connect_by(&route, access, session) {
+            match Self::connect_by(&route, access, wanted, session) {
                 Err(error) if is_unreachable(&error) => last = Some(error),
                 Err(error) => return Err(error),
                 Ok((remote, refs)) => return Ok((remote.holding(permit), refs)),
@@ -78,6 +79,7 @@ impl Remote {
     fn connect_by(
         route: &Route,
         access: &Access,
+        wanted: &[RefPattern],
         session: &Arc<Session>,
     ) -> Result<(Self, RemoteRefs), SourceError> {
         let what = access.address.to_string();
@@ -88,8 +90,8 @@ impl Remote {
         };
         // Others may need the host while we wait for our turn at the mirror.
         channel.pause();
-        let refs = RemoteRefs::of(&map.remote_refs);
-        if refs.left_out > 0 {
+        let refs = RemoteRefs::of(&map.remote_refs, wanted);
+        if refs.left_out > 0 || !wanted.is_empty() {
             map.mappings
                 .retain(|mapping| is_wanted(&mapping.remote, &refs));
         }

@@ -7,6 +7,7 @@ use package_broker_core::{
         metadata::PackageVersions,
         names::{PackageName, RepositoryName},
         repository::Repository,
+        selection::RefPattern,
     },
     ports::source::{Reading, SourceError},
     telemetry::calling,
@@ -41,6 +42,8 @@ pub(super) struct Upstream {
     pub(super) mirror: Mirror,
     /// The folder of `composer.json`; `None` for the top.
     pub(super) path: Option<String>,
+    /// Which tags and branches are read; empty means all.
+    wanted: Vec<RefPattern>,
     /// Where people see it, if it is on a host that we know.
     pages: Option<Pages>,
     max_manifest: u64,
@@ -113,6 +116,9 @@ impl Upstream {
         if let Some(pages) = &pages {
             settings.extend(["\0", &format!("{pages:?}")]);
         }
+        if !repository.refs.is_empty() {
+            settings.extend(["\0", &format!("{:?}", repository.refs)]);
+        }
         let digest = hex::encode(Sha256::digest(settings));
         Ok(Self {
             name: repository.name.clone(),
@@ -125,6 +131,7 @@ impl Upstream {
                 keys: KeyFolder::of(git_dir),
             },
             path,
+            wanted: repository.refs.clone(),
             pages,
             max_manifest,
             timeout: repository.timeout,
@@ -174,7 +181,7 @@ impl Upstream {
         previous: Option<&State>,
         session: &Arc<Session>,
     ) -> Result<(Moment, bool), Trouble> {
-        let (remote, refs) = Remote::connect(&self.access, session)?;
+        let (remote, refs) = Remote::connect(&self.access, &self.wanted, session)?;
         let validator = format!("{}-{}", self.settings, refs.digest());
         let refs = Arc::new(refs);
         let known = previous.filter(|state| state.validator == validator);
@@ -293,6 +300,7 @@ impl Upstream {
             name: &moment.state.name,
             url: &url,
             path: self.path.as_deref(),
+            wanted: &self.wanted,
             pages: self.pages.as_ref(),
             max_manifest: self.max_manifest,
         };

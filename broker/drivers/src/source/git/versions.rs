@@ -7,6 +7,7 @@ use package_broker_core::{
     domain::{
         metadata::{Fields, PackageVersions, Raw, Version},
         names::PackageName,
+        selection::RefPattern,
         skipped::Skipped,
     },
     ports::source::Found,
@@ -36,6 +37,8 @@ pub(super) struct Package<'a> {
     pub(super) url: &'a str,
     /// The folder of `composer.json`.
     pub(super) path: Option<&'a str>,
+    /// Which tags and branches are read; empty means all.
+    pub(super) wanted: &'a [RefPattern],
     /// Where people see it.
     pub(super) pages: Option<&'a Pages>,
     /// The most bytes of a `composer.json`.
@@ -57,7 +60,7 @@ pub(super) fn read_all(
     session: &Session,
 ) -> Result<Found, Trouble> {
     let mut skipped = Vec::new();
-    let candidates = candidates(refs, &mut skipped);
+    let candidates = candidates(refs, package.wanted, &mut skipped);
     let mut reader = Reader {
         repository,
         package,

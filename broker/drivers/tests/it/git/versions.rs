@@ -1,7 +1,7 @@
 //! Tags and branches as versions (protocol B.1).
 
 use package_broker_core::{
-    domain::repository::Repository,
+    domain::{repository::Repository, selection::RefPattern},
     ports::source::{Source as _, SourceError},
 };
 
@@ -180,6 +180,33 @@ async fn a_package_in_a_folder() {
             .contains("there is no packages/none/composer.json"),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_wanted_is_read_and_fetched() {
+    let origin = Origin::new();
+    let released = origin.release("v1.0.0", r#"{"name":"acme/lib"}"#);
+    origin.git(&["checkout", "-q", "-b", "feature/a"]);
+    origin.write("composer.json", r#"{"name":"acme/lib","type":"project"}"#);
+    let unwanted = origin.commit("feature");
+    origin.git(&["checkout", "-q", "main"]);
+    let repository = Repository {
+        refs: vec![RefPattern::new("refs/tags/v*")],
+        ..git_repository(&origin.url())
+    };
+    let reader = Reader::of(&repository);
+    let first = reader.sync().await;
+    assert_eq!(first.pretty(), ["v1.0.0"]);
+    assert_eq!(first.references()["v1.0.0"], released);
+    let fetched = reader.archive(&unwanted).await;
+    assert!(fetched.is_err(), "it was fetched");
+
+    // What happens to others is no change.
+    origin.git(&["branch", "other"]);
+    assert!(reader.sync_after(Some(&first)).await.unwrap().unchanged);
+    origin.git(&["tag", "v1.1.0"]);
+    let second = reader.sync_after(Some(&first)).await.unwrap();
+    assert_eq!(second.pretty(), ["v1.1.0", "v1.0.0"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod choice;
 use std::{collections::BTreeMap, fmt::Write as _, ops::Bound};
 
 use gix::{ObjectId, bstr::ByteSlice as _, protocol::handshake::Ref};
+use package_broker_core::domain::selection::RefPattern;
 use sha2::{Digest, Sha256};
 
 /// The most branches and tags together that are read of a repository.
@@ -34,10 +35,16 @@ pub(super) struct RemoteRefs {
     pub(super) left_out: usize,
 }
 
+/// Whether a ref is read: one of the patterns has it, or there are none.
+pub(super) fn is_wanted(wanted: &[RefPattern], name: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|pattern| pattern.matches(name))
+}
+
 impl RemoteRefs {
-    /// Takes over what a remote advertised, the first [`MAX_REFS`] of it as [`choice::take`] has it. Names that are no ref
-    /// names are left out: git itself would not fetch them.
-    pub(super) fn of(advertised: &[Ref]) -> Self {
+    /// Takes over what a remote advertised of what is wanted, and its default branch, which names the package: the first
+    /// [`MAX_REFS`] of these as [`choice::take`] has it. Names that are no ref names are left out: git itself would not fetch
+    /// them.
+    pub(super) fn of(advertised: &[Ref], wanted: &[RefPattern]) -> Self {
         let mut found = Self::default();
         let mut detached = None;
         for reference in advertised {
@@ -60,8 +67,10 @@ impl RemoteRefs {
         if found.head.is_none() {
             found.head = detached.and_then(|id| found.branch_at(id));
         }
+        let default = found.default_branch().map(|(name, _)| name.to_owned());
+        let stays = |name: &str| is_wanted(wanted, name) || default.as_deref() == Some(name);
+        found.refs.retain(|name, _| stays(name));
         if found.refs.len() > MAX_REFS {
-            let default = found.default_branch().map(|(name, _)| name.to_owned());
             found.left_out = choice::take(&mut found.refs, default.as_deref(), MAX_REFS);
         }
         found

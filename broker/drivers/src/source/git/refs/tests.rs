@@ -12,7 +12,7 @@ fn direct(name: &str, digit: char) -> Ref {
 }
 
 fn refs(advertised: &[Ref]) -> RemoteRefs {
-    RemoteRefs::of(advertised)
+    RemoteRefs::of(advertised, &[])
 }
 
 #[test]
@@ -157,4 +157,25 @@ fn of_too_many_refs_the_newest_versions_are_taken() {
     };
     assert!(whole.is_at(&found));
     assert_ne!(whole.digest(), found.digest());
+}
+
+#[test]
+fn what_is_not_wanted_is_left_out_but_for_the_default_branch() {
+    let advertised = [
+        direct("HEAD", '2'),
+        direct("refs/heads/main", '2'),
+        direct("refs/heads/2.x", '3'),
+        direct("refs/heads/feature/a", '3'),
+        direct("refs/tags/v1.0.0", '1'),
+        direct("refs/tags/nightly", '1'),
+    ];
+    let wanted = ["refs/tags/v*", "refs/heads/*.x"].map(RefPattern::new);
+    let found = RemoteRefs::of(&advertised, &wanted);
+    let names: Vec<&str> = found.refs.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["refs/heads/2.x", "refs/heads/main", "refs/tags/v1.0.0"]
+    );
+    assert_eq!(found.left_out, 0);
+    assert_eq!(found.default_branch().unwrap().0, "refs/heads/main");
 }
