@@ -171,7 +171,7 @@ impl Kube {
     }
 
     /// `kubectl ARGUMENTS`, still to be started.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut kubectl = self.kubectl();
         kubectl.args(arguments);
         kubectl

@@ -13,6 +13,7 @@ use super::{
     ground::source,
     kills::{Change, Stage, finished},
     manifests::{broker, definition, repository, token, with},
+    mirror::Mirror,
     process::Gateway,
     support::{Kube, Team},
 };
@@ -59,11 +60,11 @@ fn a_broker_goes_first_and_comes_to_one_end_wherever_the_operator_is_killed() {
 fn what_runs_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
     let _together = together();
     let ground = OnServers::prepare("running");
-    let mut stage = ground.stage();
+    let stage = ground.stage();
     upgrade(&stage, &ground.team);
     let scaled = json!({"replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 3}});
     let single = json!({"replicas": 1, "autoscaling": null});
-    surroundings(&mut stage, &ground.team, &single, &scaled);
+    surroundings(&stage, &ground.team, &single, &scaled);
 }
 
 #[test]
@@ -243,7 +244,7 @@ fn upgrade(stage: &Stage<'_>, team: &Team) {
 }
 
 /// All that can stand around pods comes and goes: with an ingress, and with a route.
-fn surroundings<'a>(stage: &mut Stage<'a>, team: &'a Team, less: &Value, more: &Value) {
+fn surroundings<'a>(stage: &Stage<'a>, team: &'a Team, less: &Value, more: &Value) {
     let definitions = [
         definition("gateway.networking.k8s.io", "HTTPRoute"),
         definition("monitoring.coreos.com", "ServiceMonitor"),
@@ -256,7 +257,8 @@ fn surroundings<'a>(stage: &mut Stage<'a>, team: &'a Team, less: &Value, more: &
     });
     let names = names.each_ref().map(String::as_str);
     team.kubectl(&[&known[..], &names[..]].concat()).unwrap();
-    stage.kinds = &["httproutes", "servicemonitors"];
+    Mirror::get().also("apis/gateway.networking.k8s.io/v1/httproutes");
+    Mirror::get().also("apis/monitoring.coreos.com/v1/servicemonitors");
     let with_all = |expose: Value| {
         let mut spec = json!({
             "externalUrl": "http://packages.example.com/composer", "expose": expose,

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     backing::Servers,
+    mirror::Mirror,
     normal,
     process::{Gateway, Operator, failpoints},
     support::{LIMIT, Team},
@@ -56,8 +57,6 @@ pub(super) struct Stage<'a> {
     gateway: &'a Gateway,
     servers: Option<&'a Servers>,
     jobs: Watched,
-    /// Kinds that are compared besides the usual ones.
-    pub(super) kinds: &'a [&'static str],
 }
 
 impl<'a> Stage<'a> {
@@ -69,7 +68,6 @@ impl<'a> Stage<'a> {
     ) -> Self {
         Self {
             jobs: Watched::begin(team, "jobs"),
-            kinds: &[],
             team,
             folder,
             gateway,
@@ -210,7 +208,10 @@ impl<'a> Stage<'a> {
                 println!("{}: {place} was not passed this time", known.change.name);
                 return false;
             }
-            assert!(Instant::now() < deadline, "{place}: {}", operator.log());
+            if Instant::now() > deadline {
+                let difference = normal::difference(&self.state(), &known.state);
+                panic!("{place} was not passed:\n{difference}\n{}", operator.log());
+            }
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -261,8 +262,9 @@ impl<'a> Stage<'a> {
 
     /// Everything that there is, in the cluster and in the database, and whether what is there twice is the same.
     fn state(&self) -> Vec<String> {
-        let mut state = normal::objects(self.team, self.kinds);
-        state.extend(normal::tokens(self.team, self.servers));
+        let all = Mirror::get().of(self.team.name());
+        let mut state = normal::objects(&all);
+        state.extend(normal::tokens(&all, self.servers));
         if let Some(servers) = self.servers {
             for table in ["repositories", "tokens", "packages"] {
                 let column = if table == "packages" {

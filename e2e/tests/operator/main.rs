@@ -20,6 +20,7 @@ mod kills;
 mod kstatus;
 #[path = "../cluster/manifests.rs"]
 mod manifests;
+mod mirror;
 mod namespaced;
 mod normal;
 mod observed;

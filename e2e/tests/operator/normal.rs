@@ -7,11 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{backing::Servers, support::Team};
+use super::backing::Servers;
 
-/// Kinds that are compared whole.
-const KINDS: &str = "deployments,services,configmaps,secrets,persistentvolumeclaims,jobs,ingresses,networkpolicies,\
-    poddisruptionbudgets,horizontalpodautoscalers,package-broker";
 /// Fields that are another each time, or that others write.
 const DROPPED: [&str; 14] = [
     "uid",
@@ -30,13 +27,8 @@ const DROPPED: [&str; 14] = [
     "finalizers",
 ];
 
-/// Every object, in a form in which two histories with the same end have the same text. `kinds` are compared besides the
-/// usual ones.
-pub(crate) fn objects(team: &Team, kinds: &[&str]) -> Vec<String> {
-    let kinds = [&[KINDS, "pods", "replicasets"], kinds].concat().join(",");
-    let text = team.kubectl(&["get", &kinds, "--output=json"]).unwrap();
-    let list: Value = serde_json::from_str(&text).unwrap();
-    let all = list["items"].as_array().cloned().unwrap_or_default();
+/// These objects, in a form in which two histories with the same end have the same text.
+pub(crate) fn objects(all: &[Value]) -> Vec<String> {
     let there: BTreeSet<&str> = all
         .iter()
         .filter_map(|object| object["metadata"]["uid"].as_str())
@@ -148,17 +140,12 @@ fn normal(text: &str) -> String {
     said
 }
 
-/// Whether every token that there is, is the same in its Secret, in its status and in the database.
-pub(crate) fn tokens(team: &Team, servers: Option<&Servers>) -> Vec<String> {
-    let list = |kind| -> Vec<Value> {
-        let text = team.kubectl(&["get", kind, "--output=json"]).unwrap();
-        let list: Value = serde_json::from_str(&text).unwrap();
-        list["items"].as_array().cloned().unwrap_or_default()
-    };
-    let secrets = list("secrets");
-    let said = list("accesstokens").into_iter().map(|token| {
-        let name = token["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let secret = secrets.iter().find(|secret| secret["metadata"]["name"] == name.as_str());
+/// Whether every token among these objects is the same in its Secret, in its status and in the database.
+pub(crate) fn tokens(all: &[Value], servers: Option<&Servers>) -> Vec<String> {
+    let of = |kind: &'static str| all.iter().filter(move |object| object["kind"] == kind);
+    let mut said: Vec<String> = of("AccessToken").map(|token| {
+        let name = token["metadata"]["name"].as_str().unwrap_or_default();
+        let secret = of("Secret").find(|secret| secret["metadata"]["name"] == name);
         let hash = |key: &str| {
             let text = STANDARD.decode(secret?["data"][key].as_str()?).ok()?;
             Some(hex::encode(Sha256::digest(text)))
@@ -176,8 +163,10 @@ pub(crate) fn tokens(team: &Team, servers: Option<&Servers>) -> Vec<String> {
             rows(now),
             rows(previous)
         )
-    });
-    said.collect()
+    })
+    .collect();
+    said.sort();
+    said
 }
 
 /// The lines in which two states differ.
