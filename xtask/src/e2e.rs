@@ -94,7 +94,6 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// One of our own, with our images.
     pub(crate) fn ours(keep: bool) -> Result<Self> {
-        // Before the images: they hold this machine's certificates.
         setup::packages::ensure(setup::packages::FOR_CLUSTER)?;
         setup::tools::garage()?;
         let archives = images::build()?;

@@ -14,6 +14,8 @@ use crate::process::{run, tethered};
 const START_LIMIT: Duration = Duration::from_mins(2);
 /// How long one question to the API server may take.
 const ASK_LIMIT: Duration = Duration::from_secs(20);
+/// The most bytes that etcd keeps, the largest that it is made for.
+const STORE_LIMIT: u64 = 8 << 30;
 const ETCD: &str = "http://127.0.0.1:2379";
 
 /// The programs of the control plane.
@@ -71,6 +73,8 @@ fn etcd(programs: &Programs, namespace: &Namespace, folder: &Path) -> Command {
         .args(["--listen-peer-urls", peers])
         .args(["--initial-advertise-peer-urls", peers])
         .args(["--initial-cluster", &format!("node0={peers}")])
+        // Benchmarks fill it with more than the default of 2 GiB.
+        .arg(format!("--quota-backend-bytes={STORE_LIMIT}"))
         // Nothing here outlives the cluster.
         .arg("--unsafe-no-fsync");
     command

@@ -12,12 +12,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
+use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// The user that images run as: nobody that exists, as the restricted Pod Security Standard wants it.
 pub const USER: u32 = 65_532;
+/// Characters of a line of PEM (RFC 7468).
+const PEM_LINE: usize = 64;
 
 /// One thing in an image.
 #[derive(Clone, Debug)]
@@ -53,16 +57,16 @@ impl Image {
     /// its user. A process there needs nothing else.
     ///
     /// # Errors
-    /// If the program or this machine's certificates cannot be read.
+    /// If the program cannot be read.
     pub fn of_program(reference: &str, program: &Path) -> Result<Self> {
-        const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let path = format!("/{name}");
         let mut image = Self::new(reference, &[&path]);
         image.add(&path, Entry::File(0o755, read(program)?));
+        // Where Debian has them, and every TLS library looks.
         image.add(
-            CERTIFICATES,
-            Entry::File(0o644, read(Path::new(CERTIFICATES))?),
+            "/etc/ssl/certs/ca-certificates.crt",
+            Entry::File(0o644, authorities().into_bytes()),
         );
         let passwd = format!("nonroot:x:{USER}:{USER}::/:/sbin/nologin\n");
         image.add("/etc/passwd", Entry::File(0o644, passwd.into()));
@@ -212,6 +216,24 @@ impl Image {
     }
 }
 
+/// The authorities that Mozilla trusts, in PEM: those of a release of a crate, not of this machine, so that the same sources
+/// give the same image.
+fn authorities() -> String {
+    let mut all = String::new();
+    for certificate in TLS_SERVER_ROOT_CERTS {
+        let text = STANDARD.encode(certificate);
+        all.push_str("-----BEGIN CERTIFICATE-----\n");
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at(rest.len().min(PEM_LINE));
+            all.extend([line, "\n"]);
+            rest = after;
+        }
+        all.push_str("-----END CERTIFICATE-----\n");
+    }
+    all
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
@@ -234,6 +256,8 @@ fn append(archive: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> R
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
     use super::*;
 
     #[test]
@@ -248,6 +272,14 @@ mod tests {
         };
         assert_eq!(make(&["/a/b", "/c"]), make(&["/c", "/a/b"]));
         assert_ne!(make(&["/a/b"]), make(&["/a/c"]));
+    }
+
+    #[test]
+    fn the_authorities_are_certificates() {
+        let text = authorities();
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+        assert!(TLS_SERVER_ROOT_CERTS.len() > 100);
+        assert_eq!(read.unwrap(), TLS_SERVER_ROOT_CERTS);
     }
 
     #[test]

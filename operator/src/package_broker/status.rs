@@ -141,12 +141,14 @@ pub(super) async fn write(
         &parts::with_kept(facts, before),
     );
     tell(broker, &now, context).await?;
+    // Pods that are ready are found by their name a moment later.
+    let is_unheard = now.version.is_none() && now.ready_replicas > Some(0);
     // A kind that is not installed may stay so for long.
     let is_on_its_way =
         verdict.is_unsettled() && applied.lacking.verdict.as_ref() != Some(&verdict);
     Ok(match verdict {
         Verdict::Retrying(..) if applied.servers.is_some() => context.backoffs.failed(broker),
-        _ if is_on_its_way || is_busy(broker, live.as_ref(), context) => {
+        _ if is_on_its_way || is_unheard || is_busy(broker, live.as_ref(), context) => {
             context.backoffs.poll(broker)
         }
         _ => context.backoffs.watch(broker),

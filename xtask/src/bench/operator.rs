@@ -30,8 +30,8 @@ use super::{
 const LIMIT: Duration = Duration::from_mins(20);
 const REPOSITORIES: usize = 1_000;
 const TOKENS: usize = 10_000;
-/// Foreign Secrets, each of this size in bytes. Five thousand of them are more than etcd keeps.
-const SECRETS: usize = 1_000;
+/// Foreign Secrets, each of this size in bytes.
+const SECRETS: usize = 5_000;
 const SECRET_SIZE: usize = 1_000_000;
 /// How long nothing is done, to see what that takes.
 const REST: Duration = Duration::from_mins(1);
