@@ -12,7 +12,7 @@ use super::{
 };
 
 /// So often one object is told of at most, while it comes to where it stays.
-const MOST: i64 = 8;
+const MOST: i64 = 5;
 /// What happens with every installation is no warning.
 const USUAL: [&str; 3] = ["Succeeded", "Progressing", "PodsNotReady"];
 

@@ -181,8 +181,28 @@ fn untold(said: &str) -> String {
     format!("the migration Job failed: {said}")
 }
 
-/// What keeps pods over servers from being as they should be; nothing if all is well.
-pub(super) fn trouble(servers: &OnServers) -> Option<Verdict> {
+/// What a Job that failed is said to have failed by until it has been done again. Of the database, the operator knows better.
+const STANDING: [Reason; 3] = [
+    Reason::StorageUnavailable,
+    Reason::CacheUnavailable,
+    Reason::MigrationFailed,
+];
+
+/// What the Job said before that is being done again, for the same spec: told once, however often it is tried.
+fn standing(ready: Option<&Condition>, generation: Option<i64>) -> Option<Verdict> {
+    let known = ready.filter(|ready| ready.observed_generation == generation)?;
+    let mut reasons = STANDING.into_iter();
+    let reason = reasons.find(|reason| reason.as_str() == known.reason)?;
+    Some(Verdict::Retrying(reason, known.message.clone()))
+}
+
+/// What keeps pods over servers from being as they should be; nothing if all is well. `before` are the broker's conditions
+/// until now.
+pub(super) fn trouble(
+    servers: &OnServers,
+    before: &[Condition],
+    generation: Option<i64>,
+) -> Option<Verdict> {
     let verdict = match (&servers.migration, &servers.rows) {
         (Migration::Running(Some(trouble)), _) => {
             let message = format!("the migration Job does not run: {trouble}");
@@ -197,7 +217,9 @@ pub(super) fn trouble(servers: &OnServers) -> Option<Verdict> {
             Verdict::Retrying(reason, message)
         }
         (Migration::Running(None), _) => {
-            Verdict::Progressing(Reason::Progressing, MIGRATING.to_owned())
+            let standing = standing(find(before, ConditionType::Ready), generation);
+            let begun = || Verdict::Progressing(Reason::Progressing, MIGRATING.to_owned());
+            standing.unwrap_or_else(begun)
         }
         (Migration::Done(_), Rows::NoTables) => {
             Verdict::Progressing(Reason::Progressing, NO_TABLES.to_owned())
@@ -228,9 +250,11 @@ fn first(report: &Report) -> (Reason, String) {
 mod tests {
     use std::sync::Arc;
 
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
+    use crate::runtime::conditions::conditions;
 
     fn told(storage: &str) -> Migration {
         let storage = Part {
@@ -250,7 +274,7 @@ mod tests {
         });
         let broker: PackageBroker = serde_json::from_value(broker).unwrap();
         let servers = OnServers { migration, rows };
-        let verdict = match trouble(&servers) {
+        let verdict = match trouble(&servers, &[], Some(1)) {
             None => "Ready".to_owned(),
             Some(Verdict::Progressing(reason, _)) => format!("Progressing {}", reason.as_str()),
             Some(Verdict::Retrying(reason, _)) => format!("Retrying {}", reason.as_str()),
@@ -319,6 +343,32 @@ mod tests {
             ),
         ] {
             assert_eq!(said(migration, rows), expected);
+        }
+    }
+
+    #[test]
+    fn what_failed_stands_while_it_is_done_again_for_the_same_spec() {
+        let told = |reason: Reason| {
+            let verdict = Verdict::Retrying(reason, "as before".to_owned());
+            conditions(&[], Some(2), &verdict, &[], Timestamp::now())
+        };
+        for (reason, generation, stands) in [
+            (Reason::StorageUnavailable, 2, true),
+            (Reason::MigrationFailed, 2, true),
+            (Reason::StorageUnavailable, 3, false),
+            (Reason::DatabaseUnavailable, 2, false),
+        ] {
+            let servers = OnServers {
+                migration: Migration::Running(None),
+                rows: Rows::NoTables,
+            };
+            let found = trouble(&servers, &told(reason), Some(generation));
+            let expected = if stands {
+                Verdict::Retrying(reason, "as before".to_owned())
+            } else {
+                Verdict::Progressing(Reason::Progressing, MIGRATING.to_owned())
+            };
+            assert_eq!(found, Some(expected), "{reason:?} {generation}");
         }
     }
 }

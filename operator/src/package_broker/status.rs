@@ -18,6 +18,7 @@ use super::{
     build::{BuildError, job::IMAGE, public_url, replicas, sync_request},
     migration::Migration,
     parts, pods,
+    rows::Rows,
     servers::Fault,
 };
 use crate::{
@@ -147,7 +148,9 @@ pub(super) async fn write(
     let is_on_its_way =
         verdict.is_unsettled() && applied.lacking.verdict.as_ref() != Some(&verdict);
     Ok(match verdict {
-        Verdict::Retrying(..) if applied.servers.is_some() => context.backoffs.failed(broker),
+        Verdict::Retrying(..) if applied.servers.as_ref().is_some_and(has_failed) => {
+            context.backoffs.failed(broker)
+        }
         _ if is_on_its_way || is_unheard || is_busy(broker, live.as_ref(), context) => {
             context.backoffs.poll(broker)
         }
@@ -227,6 +230,11 @@ fn conditions_of(broker: &PackageBroker) -> &[Condition] {
     status.map_or(&[][..], |status| &status.conditions)
 }
 
+/// Whether nothing goes on until it is tried again.
+fn has_failed(servers: &OnServers) -> bool {
+    !matches!(servers.migration, Migration::Running(_)) || matches!(servers.rows, Rows::Failed(_))
+}
+
 fn over_servers(
     broker: &PackageBroker,
     applied: &Applied,
@@ -234,7 +242,9 @@ fn over_servers(
     availability: &Result<(), String>,
     said: Option<&LiveServers>,
 ) -> Verdict {
-    match (parts::trouble(servers), availability) {
+    let generation = broker.metadata.generation;
+    let trouble = parts::trouble(servers, conditions_of(broker), generation);
+    match (trouble, availability) {
         (Some(trouble), _) => trouble,
         (None, Err(message)) => Verdict::Progressing(Reason::PodsNotReady, message.clone()),
         (None, Ok(())) => {
