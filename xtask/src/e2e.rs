@@ -13,7 +13,7 @@ use crate::{
     cluster::Place,
     images,
     process::{step, watch},
-    setup,
+    runner, setup,
 };
 
 /// The suites that need a cluster. All but the first need one of our own: they read its audit log, and end its API server.
@@ -73,6 +73,7 @@ pub(crate) fn e2e(options: &Options) -> Result<()> {
     }
     let mut tests = images::static_cargo(&arguments)?;
     tests.envs(cluster.environment());
+    tests.envs([runner::environment()?]);
     step("running the suites on a cluster");
     let result = watch(tests);
     cluster.end(result)

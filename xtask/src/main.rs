@@ -15,10 +15,12 @@ mod images;
 mod lint;
 mod process;
 mod reproduce;
+mod runner;
 mod sbom;
 mod setup;
 mod test;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -63,11 +65,23 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Run a test program, as cargo has it run
+    #[command(hide = true)]
+    RunTests {
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let task = Arguments::parse().task;
-    let ends_children = matches!(&task, Task::Cluster(options) if options.ends_children());
+    let ends_children = match &task {
+        Task::Cluster(options) => options.ends_children(),
+        // Another program takes our place.
+        Task::RunTests { .. } => true,
+        _ => false,
+    };
     let signals = if ends_children {
         Ok(())
     } else {
@@ -86,6 +100,7 @@ fn main() -> ExitCode {
         Task::Docs => chart::chart(false).and_then(|()| docs::docs()),
         Task::Lint => lint::lint(),
         Task::Crds { check } => crds::crds(check),
+        Task::RunTests { program } => runner::run(&program),
     });
     if package_broker_e2e::process::interrupted() {
         eprintln!("stopped; every process that was started has ended");

@@ -10,13 +10,38 @@ use tempfile::TempDir;
 use super::{
     backing::Servers,
     faults::together,
-    ground::source,
+    ground::{Ground, source},
     kills::{Change, Stage, finished},
     manifests::{broker, definition, repository, token, with},
     mirror::Mirror,
     process::Gateway,
     support::{Kube, Team},
 };
+
+#[test]
+fn what_is_made_on_a_volume_comes_to_one_end_wherever_the_operator_is_killed() {
+    let _together = together();
+    let (team, folder) = (Kube::get().namespace("made"), tempfile::tempdir().unwrap());
+    let gateway = Gateway::open().unwrap();
+    let mut ground = Ground::on_volume(&team, folder.path());
+    ground.settle_alone(&gateway);
+    ground.killed_everywhere(&gateway);
+    finished("made on a volume");
+}
+
+#[test]
+fn what_is_made_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
+    let _together = together();
+    let (team, folder) = (
+        Kube::get().namespace("made-on-servers"),
+        tempfile::tempdir().unwrap(),
+    );
+    let (gateway, servers) = (Gateway::open().unwrap(), Servers::start());
+    let mut ground = Ground::on_servers(&team, folder.path(), &servers);
+    ground.settle_alone(&gateway);
+    ground.killed_everywhere(&gateway);
+    finished("made on servers");
+}
 
 #[test]
 fn changes_on_a_volume_come_to_one_end_wherever_the_operator_is_killed() {
@@ -53,18 +78,23 @@ fn a_broker_goes_first_and_comes_to_one_end_wherever_the_operator_is_killed() {
     finished("a broker first");
 }
 
-/// Each kill waits for pods to be replaced, so that it takes longer than all other suites on a cluster together:
-/// `cargo xtask e2e -- --ignored what_runs`.
 #[test]
-#[ignore = "takes more than twenty minutes"]
-fn what_runs_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
+fn an_upgrade_comes_to_one_end_wherever_the_operator_is_killed() {
     let _together = together();
-    let ground = OnServers::prepare("running");
+    let ground = OnServers::prepare("upgraded");
+    upgrade(&ground.stage(), &ground.team);
+    finished("an upgrade");
+}
+
+#[test]
+fn what_stands_around_pods_comes_to_one_end_wherever_the_operator_is_killed() {
+    let _together = together();
+    let ground = OnServers::prepare("surrounded");
     let stage = ground.stage();
-    upgrade(&stage, &ground.team);
     let scaled = json!({"replicas": null, "autoscaling": {"minReplicas": 2, "maxReplicas": 3}});
     let single = json!({"replicas": 1, "autoscaling": null});
     surroundings(&stage, &ground.team, &single, &scaled);
+    finished("surroundings");
 }
 
 #[test]
@@ -261,7 +291,7 @@ fn surroundings<'a>(stage: &Stage<'a>, team: &'a Team, less: &Value, more: &Valu
     Mirror::get().also("apis/monitoring.coreos.com/v1/servicemonitors");
     let with_all = |expose: Value| {
         let mut spec = json!({
-            "externalUrl": "http://packages.example.com/composer", "expose": expose,
+            "expose": expose,
             "networkPolicy": {"enabled": true}, "monitoring": {"serviceMonitor": true},
         });
         for (field, value) in more.as_object().into_iter().flatten() {
@@ -269,8 +299,10 @@ fn surroundings<'a>(stage: &Stage<'a>, team: &'a Team, less: &Value, more: &Valu
         }
         spec
     };
-    let mut without =
-        json!({"externalUrl": null, "expose": null, "networkPolicy": null, "monitoring": null});
+    // In both, so that pods need not be replaced: that they are is for the upgrade.
+    let url = json!({"externalUrl": "http://packages.example.com/composer"});
+    patch(team, &url);
+    let mut without = json!({"expose": null, "networkPolicy": null, "monitoring": null});
     for (field, value) in less.as_object().into_iter().flatten() {
         without[field] = value.clone();
     }

@@ -13,9 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     access,
-    backing::Servers,
     ground::Ground,
-    kills::finished,
     manifests::token,
     namespaced,
     process::{Gateway, Operator},
@@ -29,7 +27,7 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
     if !is_installed() {
         Kube::get().upgrade(&[]).unwrap();
     }
-    let team = Kube::get().namespace("killed");
+    let team = Kube::get().namespace("left");
     let folder = tempfile::tempdir().unwrap();
     let mut ground = Ground::on_volume(&team, folder.path());
     ground.settle();
@@ -49,17 +47,7 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
     ground.check();
 
     let gateway = Gateway::open().unwrap();
-    ground.killed_everywhere(&gateway);
     cut_off(&team, folder.path(), &gateway);
-
-    let servers = Servers::start();
-    let team = Kube::get().namespace("killed-on-servers");
-    let mut ground = Ground::on_servers(&team, folder.path(), &servers);
-    let mut operator = Operator::start(folder.path(), &gateway, None).unwrap();
-    ground.settle();
-    operator.kill();
-    ground.killed_everywhere(&gateway);
-    finished("creation");
 }
 
 fn is_installed() -> bool {

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Instant};
 
+use anyhow::Result;
 use package_broker_e2e::git::GitServer;
 use serde_json::{Value, json};
 
@@ -61,11 +62,18 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Has an operator bring it about, and notes what there is then.
+    /// Has the operator that is there bring it about, and notes what there is then.
     pub(crate) fn settle(&mut self) {
         self.declare();
         self.team.wait_ready(&OBJECTS).unwrap();
         self.expected = self.state();
+    }
+
+    /// The same with an operator of its own, which then ends.
+    pub(crate) fn settle_alone(&mut self, gateway: &Gateway) {
+        let mut operator = self.operator(gateway, None).unwrap();
+        self.settle();
+        operator.kill();
     }
 
     /// Nothing is other than it was.
@@ -120,9 +128,14 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// An operator that ends at a place if one is named.
+    fn operator(&self, gateway: &Gateway, place: Option<&str>) -> Result<Operator> {
+        Operator::start((self.folder, gateway), self.team.name(), place)
+    }
+
     /// What happens to an installation that has come about, while no operator is there.
     fn after_a_while(&self, gateway: &Gateway, happens: impl Fn()) {
-        let mut operator = Operator::start(self.folder, gateway, None).unwrap();
+        let mut operator = self.operator(gateway, None).unwrap();
         self.team.wait_ready(&OBJECTS).unwrap();
         operator.kill();
         happens();
@@ -130,12 +143,12 @@ impl<'a> Ground<'a> {
 
     fn killed_at(&self, gateway: &Gateway, point: &str) {
         let team = self.team;
-        let mut killed = Operator::start(self.folder, gateway, Some(point)).unwrap();
+        let mut killed = self.operator(gateway, Some(point)).unwrap();
         let status = Team::wait_for(point, || killed.ended());
         let status = status.unwrap_or_else(|error| panic!("{error}\n{}", killed.log()));
         assert_eq!(status.code(), Some(137), "{point}: {}", killed.log());
         note(point);
-        let mut next = Operator::start(self.folder, gateway, None).unwrap();
+        let mut next = self.operator(gateway, None).unwrap();
         if let Err(error) = team.wait_ready(&OBJECTS) {
             panic!("{point}: {error}\n{}", next.log());
         }

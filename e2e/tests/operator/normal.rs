@@ -27,6 +27,9 @@ const DROPPED: [&str; 14] = [
     "finalizers",
 ];
 
+/// What is said of a pod that is to end.
+const GOES: &str = " goes";
+
 /// These objects, in a form in which two histories with the same end have the same text.
 pub(crate) fn objects(all: &[Value]) -> Vec<String> {
     let there: BTreeSet<&str> = all
@@ -42,6 +45,11 @@ pub(crate) fn objects(all: &[Value]) -> Vec<String> {
         .collect();
     said.sort();
     said
+}
+
+/// Whether pods are still to end.
+pub(crate) fn is_going(state: &[String]) -> bool {
+    state.iter().any(|said| said.ends_with(GOES))
 }
 
 fn told(object: &Value, there: &BTreeSet<&str>) -> Option<String> {
@@ -64,7 +72,8 @@ fn told(object: &Value, there: &BTreeSet<&str>) -> Option<String> {
         "Pod" => {
             // Those of Jobs are told by their Jobs, and of the others the Deployment says all but how many there are.
             let is_of_a_set = owners.first()?.starts_with("\"ReplicaSet\"");
-            return is_of_a_set.then(|| format!("Pod {} goes: {goes}", status["phase"]));
+            let ends = if goes { GOES } else { "" };
+            return is_of_a_set.then(|| format!("Pod {}{ends}", status["phase"]));
         }
         "Job" => {
             object["spec"] =

@@ -55,21 +55,20 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Starts one that works alone, without a Lease. It reaches the API server through `gateway`, and ends at a place if
-    /// one is named.
-    pub(crate) fn start(folder: &Path, gateway: &Gateway, failpoint: Option<&str>) -> Result<Self> {
-        let environment = [("FAILPOINT", OsStr::new(failpoint.unwrap_or_default()))];
-        Self::start_with(
-            folder,
-            gateway,
-            &environment,
-            "--leader-election=false --listen=127.0.0.1:0",
-        )
+    /// Starts one that looks after a namespace only, without a Lease. It reaches the API server through `gateway`, and ends
+    /// at a place if one is named.
+    pub(crate) fn start(
+        from: (&Path, &Gateway),
+        namespace: &str,
+        failpoint: Option<&str>,
+    ) -> Result<Self> {
+        let place = OsStr::new(failpoint.unwrap_or_default());
+        Self::start_in(from, namespace, &[("FAILPOINT", place)])
     }
 
-    /// One that looks after a namespace only, and heeds the place only from when there is a file `armed`.
+    /// One that heeds the place only from when there is a file `armed`.
     pub(crate) fn start_armed_later(
-        (folder, gateway): (&Path, &Gateway),
+        from: (&Path, &Gateway),
         namespace: &str,
         failpoint: &str,
         armed: &Path,
@@ -78,9 +77,17 @@ impl Operator {
             ("FAILPOINT", OsStr::new(failpoint)),
             ("FAILPOINT_ARMED", armed.as_os_str()),
         ];
+        Self::start_in(from, namespace, &environment)
+    }
+
+    fn start_in(
+        (folder, gateway): (&Path, &Gateway),
+        namespace: &str,
+        environment: &[(&str, &OsStr)],
+    ) -> Result<Self> {
         let arguments =
             format!("--leader-election=false --listen=127.0.0.1:0 --watch-namespace={namespace}");
-        Self::start_with(folder, gateway, &environment, &arguments)
+        Self::start_with(folder, gateway, environment, &arguments)
     }
 
     /// One that looks after a namespace only, and counts as stuck after so long without the API server. Also the port of
