@@ -155,9 +155,10 @@ mod tests {
     /// Every field is described, every text and list bounded, no list item has a default. But for what is Kubernetes' own,
     /// and for the status, which only the operator writes.
     fn check_node(schema: &Value, path: &str, in_list: bool) {
-        const NOT_OURS: [&str; 6] = [
+        const NOT_OURS: [&str; 7] = [
             ".status",
             ".spec.resources",
+            ".spec.sync.jobTemplate.resources",
             ".spec.networkPolicy.from[]",
             ".spec.podTemplate.tolerations[]",
             ".spec.podTemplate.affinity",

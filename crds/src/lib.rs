@@ -31,7 +31,8 @@ pub use namespaces::{AllowedNamespaces, NamespaceRule, NamespaceSelector, Namesp
 pub use package_broker::{
     Administrator, Audit, Autoscaling, DeletionPolicy, Egress, Expose, GatewayExposure, Image,
     IngressExposure, Limits, Monitoring, NetworkAccess, PackageBroker, PackageBrokerSpec,
-    Packagist, PackagistMode, ParentRef, PodTemplate, PullPolicy, SyncLimits, Volume,
+    Packagist, PackagistMode, ParentRef, PodTemplate, PullPolicy, SyncJobTemplate, SyncLimits,
+    Volume,
 };
 pub use repository::{
     BucketOptions, GitOptions, PackageFilter, Repository, RepositorySpec, RepositorySync,

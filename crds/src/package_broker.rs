@@ -79,6 +79,9 @@ use crate::{
     validation = Rule::new("has(self.database) || !has(self.replicas) || self.replicas <= 1")
         .message("without a database there is one pod, with its state on a volume; write database and storage, or remove replicas")
         .field_path(".replicas"),
+    validation = Rule::new("has(self.database) || !has(self.sync.jobTemplate)")
+        .message("without a database there are no Jobs, the one pod syncs by itself; write database and storage, or remove jobTemplate")
+        .field_path(".sync.jobTemplate"),
     validation = Rule::new("has(self.database) == has(oldSelf.database)")
         .message("state does not move between a volume and a database; make another PackageBroker")
         .field_path(".database"),
@@ -240,6 +243,7 @@ impl PackageBrokerSpec {
             ("spec.volume", self.volume != default.volume),
             ("spec.image", self.image.is_some()),
             ("spec.resources", self.resources.is_some()),
+            ("spec.sync.jobTemplate", self.sync.job_template.is_some()),
             (
                 "spec.deletionPolicy",
                 self.deletion_policy != default.deletion_policy,
@@ -406,7 +410,7 @@ pub struct Egress {
 }
 
 /// How hard the registry works on its sources.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncLimits {
     /// Repositories that are synced at the same time. 1 to 64. Default: `4`.
@@ -424,6 +428,21 @@ pub struct SyncLimits {
     #[serde(default = "SyncLimits::default_per_host")]
     #[schemars(range(min = 1, max = 64))]
     pub per_host: i32,
+
+    /// What Jobs that sync have in place of what pods of the registry have. Only with `spec.database`:
+    /// without it there are none. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_template: Option<SyncJobTemplate>,
+}
+
+/// What Jobs that sync have of their own.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncJobTemplate {
+    /// What the container of a Job that syncs asks for and may use. Default: what is in
+    /// `spec.resources`, or its default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
 }
 
 impl SyncLimits {
@@ -446,6 +465,7 @@ impl Default for SyncLimits {
             max_concurrent: Self::default_max_concurrent(),
             packages_per_repository: Self::default_packages_per_repository(),
             per_host: Self::default_per_host(),
+            job_template: None,
         }
     }
 }

@@ -150,9 +150,10 @@ fn syncs_begin_when_they_should_and_no_more_at_once_than_allowed() {
     let (servers, upstream) = (Servers::start(), upstream());
     let jobs = Jobs(Watched::begin(&team, "jobs"));
     let mut documents = servers.secrets();
+    let own = json!({"requests": {"cpu": "10m", "memory": "64Mi"}});
     documents.push(with(
         servers.broker(),
-        &json!({"replicas": 1, "sync": {"maxConcurrent": 2}}),
+        &json!({"replicas": 1, "sync": {"maxConcurrent": 2, "jobTemplate": {"resources": own}}}),
     ));
     documents.extend(MANY.map(|name| source(&upstream, name, &json!({}))));
     team.apply(&documents).unwrap();
@@ -160,6 +161,12 @@ fn syncs_begin_when_they_should_and_no_more_at_once_than_allowed() {
         jobs.until(name, 1);
     }
     assert_eq!(jobs.most_at_once(0), 2);
+    let container = |template: &Value| template["spec"]["containers"][0]["resources"].clone();
+    for job in jobs.of(MANY[0]) {
+        assert_eq!(container(&job["spec"]["template"]), own);
+    }
+    let main = team.get("deployment", "main").unwrap();
+    assert_ne!(container(&main["spec"]["template"]), own);
     let before = jobs.0.events().len();
     patch(
         &team,

@@ -11,7 +11,7 @@ use super::{
     backing::Servers,
     faults::together,
     ground::{Ground, source},
-    kills::{Change, Stage, finished},
+    kills::{Change, Kills, Stage, finished},
     manifests::{broker, definition, repository, token, with},
     mirror::Mirror,
     process::Gateway,
@@ -55,8 +55,8 @@ fn changes_on_a_volume_come_to_one_end_wherever_the_operator_is_killed() {
     team.apply(&declared(broker(), &source)).unwrap();
     // What stands around pods is made in the same way as for those on servers.
     let stage = Stage::new(&team, folder.path(), &gateway, None);
-    rotation(&stage, &team);
-    members(&stage, &team, &source);
+    rotation(&stage, &team, Kills::OnTheWay);
+    members(&stage, &team, &source, Kills::OnTheWay);
     finished("on a volume");
 }
 
@@ -65,8 +65,8 @@ fn members_on_servers_come_to_one_end_wherever_the_operator_is_killed() {
     let _together = together();
     let ground = OnServers::prepare("changed-on-servers");
     let stage = ground.stage();
-    rotation(&stage, &ground.team);
-    members(&stage, &ground.team, &ground.source);
+    rotation(&stage, &ground.team, Kills::Everywhere);
+    members(&stage, &ground.team, &ground.source, Kills::Everywhere);
     finished("members");
 }
 
@@ -121,7 +121,7 @@ fn namespaces_go_and_come_to_one_end_wherever_the_operator_is_killed() {
         }),
         is_done: Box::new(|| are_ready(&ground.team, &ALL)),
     };
-    ground.stage().killed_on_the_way(gone, back);
+    ground.stage().killed(Kills::OnTheWay, [gone, back]);
     finished("of namespaces");
 }
 
@@ -208,7 +208,7 @@ fn annotate(team: &Team, object: &str, key: &str, time: Timestamp) {
 }
 
 /// A token is replaced because somebody asks, which ends the one before; and because of its age, which does not.
-fn rotation(stage: &Stage<'_>, team: &Team) {
+fn rotation(stage: &Stage<'_>, team: &Team, kills: Kills) {
     let password = || team.get("secret", "ci").unwrap()["data"]["password"].to_string();
     let before = RefCell::new(String::new());
     let is_another = || password() != *before.borrow() && are_ready(team, &ALL);
@@ -234,11 +234,11 @@ fn rotation(stage: &Stage<'_>, team: &Team) {
         }),
         is_done: Box::new(is_another),
     };
-    stage.killed_everywhere(asked, aged);
+    stage.killed(kills, [asked, aged]);
 }
 
 /// A token and a repository go and come.
-fn members<'a>(stage: &Stage<'a>, team: &'a Team, source: &'a GitServer) {
+fn members<'a>(stage: &Stage<'a>, team: &'a Team, source: &'a GitServer, kills: Kills) {
     let (extra, other) = (token("extra"), repository("other", &source.url("acme/lib")));
     team.apply(&[extra.clone(), other.clone()]).unwrap();
     let gone = Change {
@@ -254,7 +254,7 @@ fn members<'a>(stage: &Stage<'a>, team: &'a Team, source: &'a GitServer) {
         make: Box::new(move || team.apply(&[extra.clone(), other.clone()]).unwrap()),
         is_done: Box::new(|| are_ready(team, &[["accesstoken", "extra"], ["repository", "other"]])),
     };
-    stage.killed_everywhere(gone, back);
+    stage.killed(kills, [gone, back]);
 }
 
 fn upgrade(stage: &Stage<'_>, team: &Team) {
@@ -270,7 +270,8 @@ fn upgrade(stage: &Stage<'_>, team: &Team) {
     let (there, back) = (to("an upgrade", "e2e-next"), to("another", "e2e"));
     // The tag is written out in both.
     patch(team, &json!({"image": {"tag": "e2e"}}));
-    stage.killed_everywhere(there, back);
+    // The way back is another upgrade.
+    stage.killed(Kills::OnTheWay, [there, back]);
 }
 
 /// All that can stand around pods comes and goes: with an ingress, and with a route.
@@ -327,11 +328,12 @@ fn surroundings<'a>(stage: &Stage<'a>, team: &'a Team, less: &Value, more: &Valu
             is_done: Box::new(move || are_ready(team, &ALL) && !is_there(team, kind, "main")),
         };
         // All of it goes in the same way, whatever it was.
-        if kind == "ingress" {
-            stage.killed_everywhere(there, back);
+        let kills = if kind == "ingress" {
+            Kills::Everywhere
         } else {
-            stage.killed_on_the_way(there, back);
-        }
+            Kills::WhereNew
+        };
+        stage.killed(kills, [there, back]);
     }
 }
 
@@ -365,5 +367,5 @@ fn broker_first(stage: &Stage<'_>, ground: &OnServers) {
         make: Box::new(|| team.apply(&[ground.main()]).unwrap()),
         is_done: Box::new(|| are_ready(team, &ALL)),
     };
-    stage.killed_everywhere(gone, back);
+    stage.killed(Kills::Everywhere, [gone, back]);
 }

@@ -2,6 +2,7 @@
 //! makes them: each time the end is that of a change that nobody disturbed.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
@@ -9,6 +10,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use serde_json::Value;
 
 use super::{
     backing::Servers,
@@ -39,9 +42,18 @@ struct Known<'a> {
     /// The places that the operator passes.
     places: Vec<String>,
     /// What there is then.
-    state: Vec<String>,
+    state: State,
     /// How many Jobs are made.
     jobs: usize,
+}
+
+/// Everything that there is.
+#[derive(PartialEq)]
+struct State {
+    /// In the cluster.
+    objects: Vec<String>,
+    /// In the database, and whether what is there twice is the same.
+    rows: Vec<String>,
 }
 
 /// An operator, and the place that it ends at once it is told to.
@@ -57,6 +69,20 @@ pub(super) struct Stage<'a> {
     gateway: &'a Gateway,
     servers: Option<&'a Servers>,
     jobs: Watched,
+    /// Where it was killed so far.
+    killed: RefCell<BTreeSet<String>>,
+}
+
+/// Where an operator is killed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kills {
+    /// At every place, on the way there and back.
+    Everywhere,
+    /// At every place on the way there; the way back is gone through elsewhere.
+    OnTheWay,
+    /// On the way there where it was not killed on this stage yet: for a change that is made as another one is, but for a
+    /// few places.
+    WhereNew,
 }
 
 impl<'a> Stage<'a> {
@@ -68,6 +94,7 @@ impl<'a> Stage<'a> {
     ) -> Self {
         Self {
             jobs: Watched::begin(team, "jobs"),
+            killed: RefCell::default(),
             team,
             folder,
             gateway,
@@ -97,23 +124,18 @@ impl<'a> Stage<'a> {
     }
 
     /// Makes a change and the one that undoes it, undisturbed, and then as often as there are places to be killed at.
-    pub(super) fn killed_everywhere(&self, there: Change<'a>, back: Change<'a>) {
-        self.go_through([there, back], false);
-    }
-
-    /// The same, where nobody is killed on the way back, which is gone through elsewhere.
-    pub(super) fn killed_on_the_way(&self, there: Change<'a>, back: Change<'a>) {
-        self.go_through([there, back], true);
-    }
-
-    fn go_through(&self, changes: [Change<'a>; 2], is_back_spared: bool) {
+    pub(super) fn killed(&self, kills: Kills, changes: [Change<'a>; 2]) {
         let mut running = self.start("trace");
         if let Err(error) = self.team.wait_ready(&["package-broker", "--all"]) {
             panic!("{error}\n{}", running.operator.log());
         }
         let mut changes = changes.map(|change| self.undisturbed(change, &running.operator));
-        if is_back_spared {
+        if kills != Kills::Everywhere {
             changes[1].places.clear();
+        }
+        if kills == Kills::WhereNew {
+            let killed = self.killed.borrow();
+            changes[0].places.retain(|place| !killed.contains(place));
         }
         let rounds = changes.iter().map(|known| known.places.len()).max();
         let mut steps: Vec<(&Known<'_>, Option<&str>)> = Vec::new();
@@ -162,7 +184,7 @@ impl<'a> Stage<'a> {
         while since.elapsed() < STILL {
             assert!(Instant::now() < deadline, "{}: no end", change.name);
             let now = self.state();
-            if now != state || normal::is_going(&now) {
+            if now != state || normal::is_going(&now.objects) {
                 (state, since) = (now, Instant::now());
             }
             thread::sleep(Duration::from_millis(100));
@@ -200,16 +222,17 @@ impl<'a> Stage<'a> {
             if let Some(status) = operator.ended().unwrap() {
                 assert_eq!(status.code(), Some(137), "{place}: {}", operator.log());
                 note(place);
+                self.killed.borrow_mut().insert(place.to_owned());
                 return true;
             }
-            if self.state() != known.state {
+            if !self.is_at(&known.state) {
                 settled = None;
             } else if settled.get_or_insert_with(Instant::now).elapsed() > PASSED_BY {
                 println!("{}: {place} was not passed this time", known.change.name);
                 return false;
             }
             if Instant::now() > deadline {
-                let difference = normal::difference(&self.state(), &known.state);
+                let difference = self.difference(&known.state);
                 panic!("{place} was not passed:\n{difference}\n{}", operator.log());
             }
             thread::sleep(Duration::from_millis(50));
@@ -221,10 +244,10 @@ impl<'a> Stage<'a> {
         let (name, place) = (known.change.name, place.unwrap_or("no place"));
         let began = Instant::now();
         let settled = Team::wait_for("the end state", || {
-            Ok((self.state() == known.state).then_some(()))
+            Ok(self.is_at(&known.state).then_some(()))
         });
         if settled.is_err() {
-            let difference = normal::difference(&self.state(), &known.state);
+            let difference = self.difference(&known.state);
             panic!(
                 "{name}: killed at {place}:\n{difference}\n{}",
                 operator.log()
@@ -260,11 +283,28 @@ impl<'a> Stage<'a> {
         uids.len()
     }
 
-    /// Everything that there is, in the cluster and in the database, and whether what is there twice is the same.
-    fn state(&self) -> Vec<String> {
+    fn difference(&self, wanted: &State) -> String {
+        let now = self.state();
+        let lines = |state: &State| [&state.objects[..], &state.rows].concat();
+        normal::difference(&lines(&now), &lines(wanted))
+    }
+
+    /// Whether all is as it is there. The database is asked only when nothing else differs.
+    fn is_at(&self, wanted: &State) -> bool {
         let all = Mirror::get().of(self.team.name());
-        let mut state = normal::objects(&all);
-        state.extend(normal::tokens(&all, self.servers));
+        normal::objects(&all) == wanted.objects && self.rows(&all) == wanted.rows
+    }
+
+    fn state(&self) -> State {
+        let all = Mirror::get().of(self.team.name());
+        State {
+            objects: normal::objects(&all),
+            rows: self.rows(&all),
+        }
+    }
+
+    fn rows(&self, all: &[Value]) -> Vec<String> {
+        let mut said = normal::tokens(all, self.servers);
         if let Some(servers) = self.servers {
             for table in ["repositories", "tokens", "packages"] {
                 let column = if table == "packages" {
@@ -274,10 +314,10 @@ impl<'a> Stage<'a> {
                 };
                 let rows = servers.sql(&format!("SELECT {column} FROM {table} ORDER BY 1"));
                 let rows = rows.unwrap_or_else(|_| "no table".to_owned());
-                state.push(format!("rows of {table}: {}", rows.replace('\n', ", ")));
+                said.push(format!("rows of {table}: {}", rows.replace('\n', ", ")));
             }
         }
-        state
+        said
     }
 }
 

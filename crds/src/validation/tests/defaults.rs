@@ -18,7 +18,8 @@ fn defaults_are_applied() {
         SyncLimits {
             max_concurrent: 4,
             packages_per_repository: 4,
-            per_host: 8
+            per_host: 8,
+            job_template: None,
         }
     );
     assert_eq!(broker.spec.limits.max_archive_size.bytes(), 1 << 30);

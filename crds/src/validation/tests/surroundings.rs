@@ -286,6 +286,14 @@ fn only_pods_over_servers_multiply() {
             "spec.replicas: the number of pods follows from autoscaling; remove replicas, or autoscaling",
         ),
         (
+            over(json!({"sync": {"jobTemplate": {"resources": {"limits": {"memory": "2Gi"}}}}})),
+            "",
+        ),
+        (
+            broker(json!({"sync": {"jobTemplate": {}}})),
+            "spec.sync.jobTemplate: without a database there are no Jobs, the one pod syncs by itself; write database and storage, or remove jobTemplate",
+        ),
+        (
             broker(json!({"autoscaling": {"maxReplicas": 2}})),
             "spec.autoscaling: without a database there is one pod, with its state on a volume; write database and storage, or remove autoscaling",
         ),

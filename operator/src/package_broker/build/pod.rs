@@ -189,7 +189,7 @@ fn container(broker: &PackageBroker, image: &str, purpose: Purpose<'_>) -> Conta
         ),
         args: Some(purpose.arguments()),
         env: Some(environment(purpose)),
-        resources: Some(resources(broker)),
+        resources: Some(resources(broker, purpose)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -273,7 +273,7 @@ fn environment(purpose: Purpose<'_>) -> Vec<EnvVar> {
     variables.into_iter().map(variable).collect()
 }
 
-fn resources(broker: &PackageBroker) -> ResourceRequirements {
+fn resources(broker: &PackageBroker, purpose: Purpose<'_>) -> ResourceRequirements {
     let usual = || ResourceRequirements {
         requests: Some(BTreeMap::from([
             ("cpu".to_owned(), Quantity("100m".to_owned())),
@@ -281,7 +281,13 @@ fn resources(broker: &PackageBroker) -> ResourceRequirements {
         ])),
         ..ResourceRequirements::default()
     };
-    broker.spec.resources.clone().unwrap_or_else(usual)
+    let spec = &broker.spec;
+    let of_jobs = spec.sync.job_template.as_ref();
+    let of_jobs = of_jobs.and_then(|template| template.resources.as_ref());
+    let own = of_jobs.filter(|_| matches!(purpose, Purpose::Sync(..)));
+    own.or(spec.resources.as_ref())
+        .cloned()
+        .unwrap_or_else(usual)
 }
 
 fn probe(path: &str, period: i32, failures: i32) -> Probe {
