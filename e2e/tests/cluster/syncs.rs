@@ -150,7 +150,7 @@ fn syncs_begin_when_they_should_and_no_more_at_once_than_allowed() {
     let (servers, upstream) = (Servers::start(), upstream());
     let jobs = Jobs(Watched::begin(&team, "jobs"));
     let mut documents = servers.secrets();
-    let own = json!({"requests": {"cpu": "10m", "memory": "64Mi"}});
+    let own = json!({"requests": {"cpu": "150m", "memory": "64Mi"}});
     documents.push(with(
         servers.broker(),
         &json!({"replicas": 1, "sync": {"maxConcurrent": 2, "jobTemplate": {"resources": own}}}),

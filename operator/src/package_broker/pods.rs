@@ -75,9 +75,48 @@ fn of_container(container: &ContainerStatus) -> Option<String> {
     match reason {
         "ContainerCreating" | "PodInitializing" => None,
         "CrashLoopBackOff" => Some(format!("the broker ends as soon as it is started: {said}")),
-        _ if reason.contains("Image") => Some(format!(
-            "the pod does not start, {reason}: {said}; correct spec.image"
-        )),
+        _ if reason.contains("Image") => {
+            let (reason, said) = of_image(reason, said);
+            Some(format!(
+                "the pod does not start, {reason}: {said}; correct spec.image"
+            ))
+        }
         _ => Some(format!("the pod does not start, {reason}: {said}")),
+    }
+}
+
+/// Why an image is not there. Between two attempts the kubelet tells the same with the word of its waiting before it: that
+/// would be news each time.
+fn of_image<'a>(reason: &'a str, said: &'a str) -> (&'a str, &'a str) {
+    const PULL: &str = "ErrImagePull";
+    match said.split_once(": ") {
+        Some((before, rest)) if before.starts_with("Back-off pulling image") => {
+            let cause = rest
+                .strip_prefix(PULL)
+                .and_then(|rest| rest.strip_prefix(": "));
+            (PULL, cause.unwrap_or(rest))
+        }
+        _ => (reason, said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_told_in_the_same_words_while_that_is_waited_for() {
+        let cause = "failed to pull and unpack image \"x/y:1\": not found";
+        let waiting = format!("Back-off pulling image \"x/y:1\": ErrImagePull: {cause}");
+        assert_eq!(of_image("ErrImagePull", cause), ("ErrImagePull", cause));
+        assert_eq!(
+            of_image("ImagePullBackOff", &waiting),
+            ("ErrImagePull", cause)
+        );
+        let never = "Container image \"x/y:1\" is not present with pull policy of Never";
+        assert_eq!(
+            of_image("ErrImageNeverPull", never),
+            ("ErrImageNeverPull", never)
+        );
     }
 }

@@ -86,7 +86,7 @@ fn build(
                 ..LabelSelector::default()
             },
             strategy: Some(strategy),
-            template: pod_template::serving(template, broker, most(broker) > 1),
+            template: pod_template::serving(template, broker),
             ..DeploymentSpec::default()
         },
         ..Deployment::default()

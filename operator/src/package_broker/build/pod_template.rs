@@ -6,17 +6,14 @@ use package_broker_crds::PackageBroker;
 
 use crate::{children::selector, foreign::selecting};
 
-/// A template of pods that serve, with what the spec adds to it and says of where they stand. `several` is whether there may
-/// be more than one.
-pub(super) fn serving(
-    template: PodTemplateSpec,
-    broker: &PackageBroker,
-    several: bool,
-) -> PodTemplateSpec {
+/// A template of pods that serve, with what the spec adds to it and says of where they stand. How many there are changes
+/// nothing of it, so that one that gets company is not replaced.
+pub(super) fn serving(template: PodTemplateSpec, broker: &PackageBroker) -> PodTemplateSpec {
     let mut template = extend(template, broker);
     let spec = template.spec.get_or_insert_default();
     let wanted = broker.spec.pod_template.as_ref();
     spec.affinity = wanted.and_then(|wanted| wanted.affinity.clone());
+    let several = broker.spec.database.is_some();
     let given = wanted.and_then(|wanted| some(&wanted.topology_spread_constraints));
     spec.topology_spread_constraints =
         given.or_else(|| several.then(|| spread(&broker.name_any())));

@@ -184,14 +184,12 @@ fn pods_have_what_users_add() {
 
 #[test]
 fn several_pods_are_spread_unless_the_spec_says_how() {
-    let constraints = |spec: &Value, several| {
-        let broker = broker(spec);
-        let template = built(&broker, &Valid::default()).deployment.spec.template;
-        let template = pod_template::serving(template, &broker, several);
+    let constraints = |spec: &Value| {
+        let template = pod_template::serving(PodTemplateSpec::default(), &broker(spec));
         serde_json::to_value(template.spec.unwrap().topology_spread_constraints).unwrap()
     };
-    assert_eq!(constraints(&json!({}), false), Value::Null);
-    let usual = constraints(&json!({}), true);
+    assert_eq!(constraints(&json!({})), Value::Null);
+    let usual = constraints(&json!({"database": {"secretRef": {"name": "db"}}}));
     let keys: Vec<&Value> = usual
         .as_array()
         .unwrap()
@@ -208,7 +206,7 @@ fn several_pods_are_spread_unless_the_spec_says_how() {
     );
     let own = json!([{"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]);
     let spec = json!({"podTemplate": {"topologySpreadConstraints": own}});
-    assert_eq!(constraints(&spec, true), own);
+    assert_eq!(constraints(&spec), own);
 }
 
 /// Those that do one thing and end have what all pods need, and do not wait for the places of those that serve.
