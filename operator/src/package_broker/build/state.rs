@@ -113,6 +113,7 @@ const IN_CLUSTER: &[&str] = &[
 fn broker_document(broker: &PackageBroker) -> Result<Value, BuildError> {
     let mut spec = serde_json::to_value(&broker.spec)?;
     drop_fields(&mut spec, IN_CLUSTER);
+    drop_fields(&mut spec["sync"], &["jobTemplate"]);
     spec["externalUrl"] = public_url(broker).into();
     Ok(document("PackageBroker", broker, &spec))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{broker, built, embedded};
 use crate::package_broker::{
-    build::{Surroundings, as_scaled, pod_template, surroundings},
+    build::{Surroundings, as_scaled, pod_template, surroundings, without_cluster},
     validate::Valid,
 };
 
@@ -207,6 +207,24 @@ fn several_pods_are_spread_unless_the_spec_says_how() {
     let own = json!([{"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]);
     let spec = json!({"podTemplate": {"topologySpreadConstraints": own}});
     assert_eq!(constraints(&spec), own);
+}
+
+/// Neither to the pod with a volume nor in a database: a broker would refuse what has no meaning without the rest.
+#[test]
+fn what_is_for_the_cluster_is_told_to_no_broker() {
+    let mut spec = full(&ingress());
+    let more = json!({
+        "database": {"secretRef": {"name": "db"}}, "storage": {"s3": {"bucket": "packages"}},
+        "sync": {"maxConcurrent": 9, "jobTemplate": {"resources": {}}}, "resources": {},
+    });
+    for (field, value) in more.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    let broker = broker(&spec);
+    assert!(broker.spec.only_in_cluster().len() > 8);
+    let told = without_cluster(&broker).unwrap();
+    assert_eq!(told.spec.only_in_cluster(), Vec::<&str>::new());
+    assert_eq!(told.spec.sync.max_concurrent, 9);
 }
 
 /// Those that do one thing and end have what all pods need, and do not wait for the places of those that serve.
