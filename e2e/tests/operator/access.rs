@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::support::{Kube, is_operator};
@@ -70,10 +71,16 @@ fn given() -> BTreeSet<Right> {
     given
 }
 
-/// No right is missing, and none is unused. After all suites in which the operator works in the cluster.
-pub(crate) fn check() {
+/// No right is missing, and none is unused. After all suites in which the operator works in the cluster, and until it was
+/// uninstalled: what ends after its rights did is refused what it asks.
+pub(crate) fn check(until: Option<Timestamp>) {
     let given = given();
-    let (asked, refused) = asked(&Kube::get().audit().unwrap());
+    let mut events = Kube::get().audit().unwrap();
+    events.retain(|event| {
+        let text = event["requestReceivedTimestamp"].as_str().unwrap();
+        until.is_none_or(|until| text.parse::<Timestamp>().unwrap() < until)
+    });
+    let (asked, refused) = asked(&events);
     assert!(refused.is_empty(), "refused: {refused:?}");
     let unused = unused(&given, &asked);
     assert!(

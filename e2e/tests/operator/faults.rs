@@ -3,12 +3,13 @@
 use std::{
     fs,
     path::Path,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
+    sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
@@ -32,7 +33,7 @@ fn a_release_that_goes_leaves_what_users_have_and_operators_come_back() {
     let mut ground = Ground::on_volume(&team, folder.path());
     ground.settle();
 
-    access::check();
+    access::check(GONE.get().copied());
     uninstall();
     ground.check();
     Kube::get()
@@ -55,7 +56,11 @@ fn is_installed() -> bool {
     Kube::get().helm(&status).unwrap().status.success()
 }
 
+/// When it was first uninstalled.
+static GONE: OnceLock<Timestamp> = OnceLock::new();
+
 fn uninstall() {
+    GONE.get_or_init(Timestamp::now);
     let gone = ["uninstall", "operator", "--namespace", OPERATOR, "--wait"];
     Kube::get().helm(&gone).unwrap().success().unwrap();
 }
