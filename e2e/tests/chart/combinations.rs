@@ -53,6 +53,7 @@ pub(crate) const COMBINATIONS: &[&[&str]] = &[
     &[
         "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
         "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey=zone",
+        "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector.matchLabels.a=b",
     ],
     &[
         "topologySpreadConstraints=null",

@@ -33,6 +33,8 @@ fn a_cluster_takes_what_is_rendered() {
         let create = ["create", "--dry-run=server", "--validate=strict", &file];
         let said = kube.attempt(&create).unwrap();
         assert!(said.status.success(), "{values:?}: {said}");
+        // Warnings are of fields that are on their way out, and of pods that are not restricted.
+        assert!(!said.stderr.contains("Warning"), "{values:?}: {said}");
         count += 1;
     }
     drop(namespaces);
