@@ -71,12 +71,8 @@ pub(crate) fn e2e(options: &Options) -> Result<()> {
         ));
         arguments.extend(ONLY_ON_OURS.iter().flat_map(|test| ["--skip", test]));
     }
-    let mut tests = images::static_cargo(&arguments)?;
-    tests.envs(cluster.environment());
-    tests.envs([runner::environment()?]);
     step("running the suites on a cluster");
-    let result = watch(tests);
-    cluster.end(result)
+    cluster.run(&arguments)
 }
 
 /// A cluster that suites run on.
@@ -130,8 +126,19 @@ impl Cluster {
         })
     }
 
+    /// Runs cargo for suites that are told of it, and takes it down afterwards if it is ours.
+    pub(crate) fn run(self, arguments: &[&str]) -> Result<()> {
+        // Built like the programs in the images, so that nothing is built twice.
+        let tests = images::static_cargo(arguments).and_then(|mut tests| {
+            tests.envs(self.environment());
+            tests.envs([runner::environment()?]);
+            watch(tests)
+        });
+        self.end(tests)
+    }
+
     /// What tells the suites of it.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
+    fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut environment = vec![
             ("E2E_KUBECONFIG", self.kubeconfig.clone().into()),
             ("E2E_KUBECTL", self.programs.kubectl().into()),
@@ -154,7 +161,7 @@ impl Cluster {
     }
 
     /// Takes it down if it is ours, whatever came of the suites.
-    pub(crate) fn end(self, result: Result<()>) -> Result<()> {
+    fn end(self, result: Result<()>) -> Result<()> {
         drop(self.backing);
         match self.place {
             Some((place, false)) => {

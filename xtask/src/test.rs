@@ -3,9 +3,7 @@
 use anyhow::Result;
 
 use crate::e2e::Cluster;
-use crate::images::static_cargo;
-use crate::process::{step, watch};
-use crate::runner;
+use crate::process::step;
 use crate::setup;
 
 /// Gets what the tests need: Debian packages, Composer versions, real PHP packages, an S3 server.
@@ -24,11 +22,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     set_up()?;
     let cluster = Cluster::ours(false)?;
     step("running every test of the workspace");
-    // Built like the programs in the images, so that nothing is built twice.
-    let tests = static_cargo(&["test", "--workspace"]).and_then(|mut command| {
-        command.args(arguments).envs(cluster.environment());
-        command.envs([runner::environment()?]);
-        watch(command)
-    });
-    cluster.end(tests)
+    let mut all = vec!["test", "--workspace"];
+    all.extend(arguments.iter().map(String::as_str));
+    cluster.run(&all)
 }

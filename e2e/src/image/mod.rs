@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
@@ -20,8 +20,6 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// The user that images run as: nobody that exists, as the restricted Pod Security Standard wants it.
 pub const USER: u32 = 65_532;
-/// Characters of a line of PEM (RFC 7468).
-const PEM_LINE: usize = 64;
 
 /// One thing in an image.
 #[derive(Clone, Debug)]
@@ -219,19 +217,11 @@ impl Image {
 /// The authorities that Mozilla trusts, in PEM: those of a release of a crate, not of this machine, so that the same sources
 /// give the same image.
 fn authorities() -> String {
-    let mut all = String::new();
-    for certificate in TLS_SERVER_ROOT_CERTS {
-        let text = STANDARD.encode(certificate);
-        all.push_str("-----BEGIN CERTIFICATE-----\n");
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at(rest.len().min(PEM_LINE));
-            all.extend([line, "\n"]);
-            rest = after;
-        }
-        all.push_str("-----END CERTIFICATE-----\n");
-    }
-    all
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let certificates = TLS_SERVER_ROOT_CERTS.iter();
+    certificates
+        .map(|certificate| pem::encode_config(&Pem::new("CERTIFICATE", &certificate[..]), lines))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -4,6 +4,8 @@
 //! tethered to this process by the kernel (`setpriv --pdeathsig`), so that even a `kill -9` of
 //! ours leaves nothing behind. Only processes started here are ever signalled, by their id.
 
+mod json;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -18,6 +20,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+pub use self::json::values_of;
 
 /// How long a child may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);

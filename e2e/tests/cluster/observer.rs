@@ -3,15 +3,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::BufReader,
-    process::{Command, Stdio},
+    process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use package_broker_e2e::process::ChildGroup;
+use anyhow::{Result, ensure};
+use package_broker_e2e::process::values_of;
 use serde_json::Value;
 
 use super::kstatus;
@@ -41,14 +40,9 @@ impl Observer {
             let since = self.since(kind);
             let mut command = kubectl();
             let version = since.map_or(String::new(), |since| format!("&resourceVersion={since}"));
-            command
-                .args(["get", "--raw"])
-                .arg(format!(
-                    "/apis/package.broker/v1alpha1/{kind}?watch=1{version}"
-                ))
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null());
+            command.args(["get", "--raw"]).arg(format!(
+                "/apis/package.broker/v1alpha1/{kind}?watch=1{version}"
+            ));
             // What went wrong is told by what was not seen.
             let _ = self.read(kind, command);
             thread::sleep(PAUSE);
@@ -56,10 +50,8 @@ impl Observer {
     }
 
     fn read(&self, kind: &'static str, command: Command) -> Result<()> {
-        let mut watch = ChildGroup::spawn("kubectl", command)?;
-        let output = watch.child_mut().stdout.take().context("no output")?;
-        let events = serde_json::Deserializer::from_reader(BufReader::new(output));
-        for event in events.into_iter::<Value>() {
+        let (_kubectl, events) = values_of("kubectl", command)?;
+        for event in events {
             self.take(kind, &event?);
         }
         Ok(())

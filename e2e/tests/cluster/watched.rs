@@ -1,13 +1,11 @@
 //! What happens to objects, as a watch tells it: nothing that comes and goes between two looks is missed.
 
 use std::{
-    io::BufReader,
-    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
-use package_broker_e2e::process::ChildGroup;
+use package_broker_e2e::process::{ChildGroup, values_of};
 use serde_json::Value;
 
 use super::support::Team;
@@ -28,19 +26,11 @@ impl Watched {
             "--output-watch-events",
             "--output=json",
         ];
-        let mut command = team.command(&watch);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut kubectl = ChildGroup::spawn("kubectl get --watch", command).unwrap();
-        let said = kubectl.child_mut().stdout.take().unwrap();
+        let (kubectl, events) = values_of("kubectl get --watch", team.command(&watch)).unwrap();
         let seen = Arc::<Mutex<Vec<Value>>>::default();
         let noted = Arc::clone(&seen);
         thread::spawn(move || {
-            let events = serde_json::Deserializer::from_reader(BufReader::new(said));
-            // The end is that of `kubectl`, in the middle of a word perhaps.
-            for event in events.into_iter::<Value>().map_while(Result::ok) {
+            for event in events.map_while(Result::ok) {
                 let mut all = noted.lock().unwrap_or_else(PoisonError::into_inner);
                 all.push(event);
             }

@@ -23,9 +23,7 @@ fn what_is_made_on_a_volume_comes_to_one_end_wherever_the_operator_is_killed() {
     let _together = together();
     let (team, folder) = (Kube::get().namespace("made"), tempfile::tempdir().unwrap());
     let gateway = Gateway::open().unwrap();
-    let mut ground = Ground::on_volume(&team, folder.path());
-    ground.settle_alone(&gateway);
-    ground.killed_everywhere(&gateway);
+    Ground::on_volume(&team, folder.path()).killed_everywhere(&gateway);
     finished("made on a volume");
 }
 
@@ -37,9 +35,7 @@ fn what_is_made_on_servers_comes_to_one_end_wherever_the_operator_is_killed() {
         tempfile::tempdir().unwrap(),
     );
     let (gateway, servers) = (Gateway::open().unwrap(), Servers::start());
-    let mut ground = Ground::on_servers(&team, folder.path(), &servers);
-    ground.settle_alone(&gateway);
-    ground.killed_everywhere(&gateway);
+    Ground::on_servers(&team, folder.path(), &servers).killed_everywhere(&gateway);
     finished("made on servers");
 }
 

@@ -69,13 +69,6 @@ impl<'a> Ground<'a> {
         self.expected = self.state();
     }
 
-    /// The same with an operator of its own, which then ends.
-    pub(crate) fn settle_alone(&mut self, gateway: &Gateway) {
-        let mut operator = self.operator(gateway, None).unwrap();
-        self.settle();
-        operator.kill();
-    }
-
     /// Nothing is other than it was.
     pub(crate) fn check(&self) {
         assert_eq!(self.state(), self.expected);
@@ -95,8 +88,11 @@ impl<'a> Ground<'a> {
         self.team.apply(&documents).unwrap();
     }
 
-    /// Killed at every place between two steps.
-    pub(crate) fn killed_everywhere(&self, gateway: &Gateway) {
+    /// Brought about once, and then again and again with an operator that is killed, at every place between two steps.
+    pub(crate) fn killed_everywhere(&mut self, gateway: &Gateway) {
+        let mut operator = self.operator(gateway, None).unwrap();
+        self.settle();
+        operator.kill();
         let of_these = |installation: &str| match self.servers {
             None => ["both", "volume"].contains(&installation),
             Some(_) => ["servers", "sync-requested", "database-lost"].contains(&installation),

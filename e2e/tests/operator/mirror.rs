@@ -3,15 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    io::BufReader,
-    process::Stdio,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{LazyLock, Mutex, Once, PoisonError},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
-use package_broker_e2e::process::ChildGroup;
+use anyhow::Result;
+use package_broker_e2e::process::values_of;
 use serde_json::Value;
 
 use super::support::Kube;
@@ -44,18 +42,10 @@ pub(crate) struct Mirror(Mutex<BTreeMap<&'static str, BTreeMap<String, Value>>>)
 impl Mirror {
     /// That of the cluster, which begins when it is first asked for. It is a moment behind.
     pub(crate) fn get() -> &'static Self {
-        static MIRROR: OnceLock<Mirror> = OnceLock::new();
-        let mut is_new = false;
-        let mirror = MIRROR.get_or_init(|| {
-            is_new = true;
-            Self::default()
-        });
-        if is_new {
-            for kind in KINDS {
-                mirror.also(kind);
-            }
-        }
-        mirror
+        static MIRROR: LazyLock<Mirror> = LazyLock::new(Mirror::default);
+        static BEGUN: Once = Once::new();
+        BEGUN.call_once(|| KINDS.into_iter().for_each(|kind| MIRROR.also(kind)));
+        &MIRROR
     }
 
     /// Follows another kind, which the API server must know, from now on.
@@ -71,15 +61,9 @@ impl Mirror {
 
     /// Follows a kind until its watch ends.
     fn follow(&self, kind: &'static str) -> Result<()> {
-        let mut command = Kube::get().command(&["get", "--raw", &format!("/{kind}?watch=1")]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut kubectl = ChildGroup::spawn("kubectl get --raw", command)?;
-        let said = kubectl.child_mut().stdout.take().context("no output")?;
-        let mut events = serde_json::Deserializer::from_reader(BufReader::new(said)).into_iter();
-        let mut event: Option<Value> = events.next().transpose()?;
+        let command = Kube::get().command(&["get", "--raw", &format!("/{kind}?watch=1")]);
+        let (_kubectl, mut events) = values_of("kubectl get --raw", command)?;
+        let mut event = events.next().transpose()?;
         // The first ones tell of all that there is.
         self.with(|all| drop(all.insert(kind, BTreeMap::new())));
         while let Some(mut told) = event {

@@ -31,15 +31,16 @@ fn comes_to_serve(registry: &Registry, expected: &[&str]) {
 
 #[test]
 fn what_is_less_stable_or_older_than_asked_for_is_not_served() {
-    let upstream = Upstream::listed();
-    for version in [
+    let all = [
         "1.0.0",
         "1.1.0",
         "1.2.0",
         "2.0.0-RC1",
         "2.0.0-beta1",
         "dev-main",
-    ] {
+    ];
+    let upstream = Upstream::listed();
+    for version in all {
         upstream.release("acme/lib", version);
     }
     let filter = |versions: Value| json!({"versions": versions});
@@ -58,14 +59,6 @@ fn what_is_less_stable_or_older_than_asked_for_is_not_served() {
     );
     comes_to_serve(&registry, &["1.0.0", "1.1.0", "1.2.0"]);
     registry.patch("Repository", "team", &json!({"versions": null}));
-    let all = [
-        "1.0.0",
-        "1.1.0",
-        "1.2.0",
-        "2.0.0-RC1",
-        "2.0.0-beta1",
-        "dev-main",
-    ];
     comes_to_serve(&registry, &all);
 }
 
